@@ -1,0 +1,158 @@
+#!/usr/bin/python
+# SPDX-License-Identifier: GPL-3.0-or-later
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: database_backup
+short_description: Dump a database, prove the dump, and write its manifest
+description:
+  - Census and dump see one snapshot; the dump is read back whole, and gets its name only if it holds exactly those rows.
+  - Runs beside the application and blocks nobody.
+options:
+  dsn:
+    description: libpq connection string that names host and user, and holds neither password nor database.
+    type: str
+    required: true
+  password:
+    description: Password of the operator's role. Leave it empty to use a passfile or another way of libpq's.
+    type: str
+    default: ""
+  database:
+    description: Name of the database.
+    type: str
+    required: true
+  backup_dir:
+    description: Directory that holds the backups.
+    type: str
+    required: true
+  label:
+    description: Middle part of the backup's name, such as C(pre_v1.1.0).
+    type: str
+    required: true
+  environment_name:
+    description: Name of the environment, kept in the manifest.
+    type: str
+    required: true
+  application_version:
+    description: Version of the application whose data this is.
+    type: str
+    default: ""
+  format:
+    description: Format of the dump.
+    type: str
+    choices: [plain, custom, directory]
+    default: custom
+  compression:
+    description: Compression of the dump. zstd of archives needs pg_dump 16.
+    type: str
+    choices: [none, gzip, zstd]
+    default: gzip
+  jobs:
+    description: Connections that dump at the same time; for the directory format alone.
+    type: int
+    default: 2
+  client_bin_dir:
+    description: Directory of the PostgreSQL client tools. Empty takes the oldest installed ones that fit the server.
+    type: str
+    default: ""
+  version_table:
+    description: Alembic's version table, with its schema.
+    type: str
+    default: public.alembic_version
+  application_role:
+    description: Role as which the application connects; what it may read is recorded. Empty asks about no role.
+    type: str
+    default: ""
+attributes:
+  check_mode:
+    support: full
+    description: Says which backup would be taken and takes none.
+requirements: [psycopg >= 3.1, PostgreSQL client tools, zstandard (for zstd)]
+author: [The Rollback authors]
+"""
+
+EXAMPLES = r"""
+- name: Take a backup before 1.1.0 is deployed
+  database_backup:
+    dsn: host=127.0.0.1 user=rollback
+    database: hunter
+    backup_dir: /var/backups/hunter
+    label: pre_v1.1.0
+    environment_name: production
+    application_version: 1.0.0
+  register: __backup_taken
+"""
+
+RETURN = r"""
+path:
+  description: Path of the backup; empty in check mode.
+  returned: success
+  type: str
+  sample: /var/backups/hunter/backup_pre_v1.1.0_20261122_030100.dump
+manifest:
+  description: The manifest; empty in check mode.
+  returned: success
+  type: dict
+  sample: {backup: backup_pre_v1.1.0_20261122_030100.dump, format: custom, created_at: "2026-11-22T03:01:00.000Z"}
+actions:
+  description: What was done, or would be.
+  returned: success
+  type: list
+  elements: str
+"""
+
+from pathlib import Path
+
+from ansible.module_utils.rollback import module
+from ansible.module_utils.rollback.backups import create, names
+from ansible.module_utils.rollback.backups.create import Request
+from ansible.module_utils.rollback.postgres import census, client_tools
+from ansible.module_utils.rollback.postgres.server import ARGUMENTS, Server
+from ansible.module_utils.rollback.words import amount, size
+
+ARGUMENT_SPEC = {
+    **ARGUMENTS,
+    "database": {"type": "str", "required": True},
+    "backup_dir": {"type": "str", "required": True},
+    "label": {"type": "str", "required": True},
+    "environment_name": {"type": "str", "required": True},
+    "application_version": {"type": "str", "default": ""},
+    "format": {"type": "str", "choices": list(names.FORMATS), "default": names.CUSTOM},
+    "compression": {"type": "str", "choices": list(names.COMPRESSIONS), "default": names.GZIP},
+    "jobs": {"type": "int", "default": 2},
+    "client_bin_dir": {"type": "str", "default": ""},
+    "version_table": {"type": "str", "default": census.DEFAULT_VERSION_TABLE},
+    "application_role": {"type": "str", "default": ""},
+}
+
+
+def take(params, check_mode):
+    server = Server.of(params["dsn"], params["password"])
+    with server.connect(params["database"]) as connection:
+        tools = client_tools.find(connection.info.server_version // 10000, params["client_bin_dir"] or None)
+    request = Request(
+        directory=Path(params["backup_dir"]),
+        database=params["database"],
+        label=params["label"],
+        environment=params["environment_name"],
+        application_version=params["application_version"],
+        format=params["format"],
+        compression=params["compression"],
+        jobs=params["jobs"],
+        version_table=params["version_table"],
+        application_role=params["application_role"] or None,
+    )
+    if check_mode:
+        action = f"would dump {request.database} with pg_dump {tools} into {request.directory}"
+        return {"changed": True, "path": "", "manifest": {}, "actions": [action]}
+    manifest = create.create(server, tools, request)
+    action = f"dumped {amount(manifest.census.rows, 'row')} in {amount(len(manifest.census.tables), 'table')} into {manifest.backup} ({size(manifest.bytes)}) and read it back"
+    return {"changed": True, "path": str(request.directory / manifest.backup), "manifest": manifest.as_dict(), "actions": [action]}
+
+
+def main() -> None:
+    module.run(ARGUMENT_SPEC, take, needs_psycopg=True)
+
+
+if __name__ == "__main__":
+    main()

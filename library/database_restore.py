@@ -1,0 +1,132 @@
+#!/usr/bin/python
+# SPDX-License-Identifier: GPL-3.0-or-later
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: database_restore
+short_description: Restore a backup into a new database beside the live one
+description:
+  - Creates the database with owner, encoding and locale of the live one, loads the backup and stops at the first error, carries over the settings, collects statistics, and compares the result with the manifest.
+  - The live database is not touched. Where anything fails, the new database is dropped.
+  - Called again in the same run, it keeps a database that was already compared, and makes any other anew.
+options:
+  dsn:
+    description: libpq connection string that names host and user, and holds neither password nor database.
+    type: str
+    required: true
+  password:
+    description: Password of the operator's role. Leave it empty to use a passfile or another way of libpq's.
+    type: str
+    default: ""
+  live:
+    description: Name of the live database.
+    type: str
+    required: true
+  into:
+    description: Name of the database to create.
+    type: str
+    required: true
+  backup:
+    description: Path of the backup.
+    type: path
+    required: true
+  jobs:
+    description: Connections that load at the same time, and that collect statistics. Plain dumps are loaded by one.
+    type: int
+    default: 2
+  client_bin_dir:
+    description: Directory of the PostgreSQL client tools. Empty takes the oldest installed ones that fit the server.
+    type: str
+    default: ""
+  version_table:
+    description: Alembic's version table, with its schema.
+    type: str
+    default: public.alembic_version
+  application_role:
+    description: Role as which the application connects; what it may read is recorded. Empty asks about no role.
+    type: str
+    default: ""
+  run_dir:
+    description: Directory of the run whose journal is written. Empty writes no journal.
+    type: str
+    default: ""
+attributes:
+  check_mode:
+    support: full
+    description: Says what would be done, and does nothing.
+requirements: [psycopg >= 3.1, PostgreSQL client tools, zstandard (for zstd)]
+author: [The Rollback authors]
+"""
+
+EXAMPLES = r"""
+- name: Restore beside the live database
+  database_restore:
+    dsn: host=127.0.0.1 user=rollback
+    live: hunter
+    into: hunter__restore_20261122T031500Z
+    backup: /var/backups/hunter/backup_pre_v1.1.0_20261122_030100.dump
+  register: __db_restore_restored
+"""
+
+RETURN = r"""
+oid:
+  description: OID of the restored database, which the swap does not change; 0 in check mode.
+  returned: success
+  type: int
+  sample: 17411
+rows:
+  description: Rows in it, counted.
+  returned: success
+  type: int
+  sample: 220000
+actions:
+  description: What was done, or would be.
+  returned: success
+  type: list
+  elements: str
+"""
+
+from pathlib import Path
+
+from ansible.module_utils.rollback import module
+from ansible.module_utils.rollback.journal import journal_in
+from ansible.module_utils.rollback.postgres import census, client_tools, restore
+from ansible.module_utils.rollback.postgres.server import ARGUMENTS, Server
+
+ARGUMENT_SPEC = {
+    **ARGUMENTS,
+    "live": {"type": "str", "required": True},
+    "into": {"type": "str", "required": True},
+    "backup": {"type": "path", "required": True},
+    "jobs": {"type": "int", "default": 2},
+    "client_bin_dir": {"type": "str", "default": ""},
+    "version_table": {"type": "str", "default": census.DEFAULT_VERSION_TABLE},
+    "application_role": {"type": "str", "default": ""},
+    "run_dir": {"type": "str", "default": ""},
+}
+
+
+def beside(params, check_mode):
+    server = Server.of(params["dsn"], params["password"])
+    if check_mode:
+        return {"changed": True, "oid": 0, "rows": 0, "actions": [f"would restore {params['backup']} into {params['into']}"]}
+    with server.connect() as connection:
+        tools = client_tools.find(connection.info.server_version // 10000, params["client_bin_dir"] or None)
+        request = restore.Request(
+            live=params["live"],
+            into=params["into"],
+            backup=Path(params["backup"]),
+            jobs=params["jobs"],
+            version_table=params["version_table"],
+            application_role=params["application_role"] or None,
+        )
+        restored = restore.beside(server, connection, tools, request, journal_in(params["run_dir"]))
+    return restored.as_dict()
+
+
+def main() -> None:
+    module.run(ARGUMENT_SPEC, beside, needs_psycopg=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,162 @@
+"""Taking a backup: one snapshot for census and dump, a temporary name until it is proven, then its own."""
+
+from __future__ import annotations
+
+import gzip
+import os
+import shutil
+import subprocess
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import IO, Iterator, List, Optional
+
+from ansible.module_utils.rollback import clock, durable
+from ansible.module_utils.rollback.backups import files, names, proof
+from ansible.module_utils.rollback.backups import manifest as manifests
+from ansible.module_utils.rollback.backups.manifest import Manifest
+from ansible.module_utils.rollback.backups.names import CUSTOM, DIRECTORY, GZIP, NONE, PLAIN, ZSTD
+from ansible.module_utils.rollback.errors import RollbackError
+from ansible.module_utils.rollback.postgres import census, client_tools
+from ansible.module_utils.rollback.postgres.client_tools import ClientTools
+from ansible.module_utils.rollback.postgres.server import Server
+from ansible.module_utils.rollback.words import listed, size
+
+_BLOCK = 1024 * 1024
+_ZSTD_ARCHIVES_SINCE = 16  # the first pg_dump that writes them
+
+
+@dataclass(frozen=True)
+class Request:
+    """What to dump, and how. `jobs` counts for the directory format only; pg_dump writes the others alone."""
+
+    directory: Path
+    database: str
+    label: str
+    environment: str
+    application_version: str
+    format: str = CUSTOM
+    compression: str = GZIP
+    jobs: int = 2
+    version_table: str = census.DEFAULT_VERSION_TABLE
+    application_role: Optional[str] = None
+
+
+def create(server: Server, tools: ClientTools, request: Request) -> Manifest:
+    """Dump, count, prove by a full read, and only then give the backup its name.
+
+    Raises RollbackError where any of it fails; nothing that looks like a backup is left then.
+    """
+    if request.compression == ZSTD and request.format != PLAIN and tools.version[0] < _ZSTD_ARCHIVES_SINCE:
+        raise RollbackError(
+            f"pg_dump {tools} cannot compress the {request.format} format with zstd; version {_ZSTD_ARCHIVES_SINCE} can.",
+            "Set backup_compression to gzip, or backup_format to plain.",
+        )
+    started, began = clock.utc_now(), clock.monotonic()
+    target = request.directory / names.make(request.label, started, request.format, request.compression)
+    partial = target.with_name(target.name + names.PARTIAL_SUFFIX)
+    durable.make_private_dirs(request.directory)
+    if target.exists() or partial.exists():
+        raise RollbackError(f"There is a backup {target.name} already.", "Wait a second and run it again.")
+    try:
+        with server.connect(request.database) as connection, census.snapshot(connection):
+            (exported,) = connection.execute("SELECT pg_export_snapshot()").fetchone() or ("",)
+            counted = census.take(connection, request.version_table, request.application_role)
+            _check_room(request.directory, counted.bytes)
+            _dump(server, tools, request, exported, partial)
+        # Sequences do not obey snapshots: the dump, read back, tells where they really stand in it.
+        facts = proof.read_whole(partial, request.version_table, tools)
+        counted = replace(counted, sequences={name: facts.sequences.get(name, value) for name, value in counted.sequences.items()})
+        manifest = Manifest(
+            backup=target.name,
+            format=request.format,
+            compression=request.compression,
+            environment=request.environment,
+            created_at=clock.iso(started),
+            seconds=round(clock.monotonic() - began, 3),
+            client_version=str(tools),
+            application_version=request.application_version,
+            files={name.replace(partial.name, target.name): file for name, file in files.checksums(partial).items()},
+            census=counted,
+        )
+        problems = proof.contradictions(manifest, facts)
+        if problems:
+            raise RollbackError(f"The dump does not hold what the database holds: {listed(problems, 3)}.", "Row-level security or pg_dump's options may hide rows.")
+        _flush(partial)
+        manifests.write(target, manifest)
+        partial.rename(target)
+        durable.sync_dir(request.directory)
+    except BaseException:
+        _remove(partial)
+        if not target.exists():
+            manifests.path_for(target).unlink(missing_ok=True)
+        raise
+    return manifest
+
+
+def remove(backup: Path) -> None:
+    """Delete a backup and its manifest; the backup first, so that a manifest is never missing from one that is there."""
+    _remove(backup)
+    manifests.path_for(backup).unlink(missing_ok=True)
+
+
+def _dump(server: Server, tools: ClientTools, request: Request, snapshot: str, partial: Path) -> None:
+    argv = [tools.path("pg_dump"), f"--dbname={server.conninfo(request.database)}", f"--snapshot={snapshot}", "--no-password", f"--format={request.format}"]
+    if request.format == DIRECTORY:
+        argv += [f"--jobs={request.jobs}", f"--file={partial}"]
+    if request.format != PLAIN:
+        argv += [_compress_option(request.compression, tools)]
+    if request.format == DIRECTORY:
+        client_tools.run(argv, server.environment())
+        return
+    with _writer(partial, request.compression if request.format == PLAIN else NONE) as out:
+        with subprocess.Popen(argv, env=server.environment(), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+            assert process.stdout and process.stderr
+            shutil.copyfileobj(process.stdout, out, _BLOCK)
+            stderr = process.stderr.read()
+    if process.returncode != 0:
+        raise client_tools.failure("pg_dump", process.returncode, stderr)
+
+
+def _compress_option(compression: str, tools: ClientTools) -> str:
+    if tools.version[0] >= _ZSTD_ARCHIVES_SINCE:
+        return f"--compress={compression}"
+    return "--compress=0" if compression == NONE else "--compress=6"
+
+
+@contextmanager
+def _writer(path: Path, compression: str) -> Iterator[IO[bytes]]:
+    with path.open("xb") as raw:
+        path.chmod(0o640)
+        if compression == GZIP:
+            with gzip.GzipFile(fileobj=raw, mode="wb", compresslevel=6, filename="", mtime=0) as zipped:
+                yield zipped  # type: ignore[misc]
+        elif compression == ZSTD:
+            with files.require_zstandard().ZstdCompressor(level=3, threads=-1).stream_writer(raw, closefd=False) as packed:
+                yield packed
+        else:
+            yield raw
+
+
+def _check_room(directory: Path, database_bytes: int) -> None:
+    """A dump is seldom larger than its database; a disk that fills up may be the server's own."""
+    free = shutil.disk_usage(directory).free
+    if free < database_bytes:
+        raise RollbackError(f"{directory} has {size(free)} free, and the database is {size(database_bytes)} large.", "Make room, or set rollback_backup_dir to another disk.")
+
+
+def _flush(backup: Path) -> None:
+    paths: List[Path] = [backup, *backup.rglob("*")] if backup.is_dir() else [backup]
+    for path in paths:
+        if path.is_dir():
+            durable.sync_dir(path)
+        else:
+            with path.open("rb+") as file:
+                os.fsync(file.fileno())
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)

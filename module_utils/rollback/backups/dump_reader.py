@@ -1,0 +1,114 @@
+"""Reads a dump from its first byte to its last, as SQL, and says what is in it.
+
+Listing an archive or loading a plain file proves little: a truncated archive still lists, and a plain dump
+cut at a line's end loads without an error. Only a full read sees the end.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import Dict, Iterable, List, Optional
+
+END_MARKER = b"-- PostgreSQL database dump complete"
+_HEADER = re.compile(rb"-- PostgreSQL database dump\s*$")
+_SERVER = re.compile(rb"-- Dumped from database version (\S+)")
+_CLIENT = re.compile(rb"-- Dumped by pg_dump version (\S+)")
+_COPY = re.compile(rb"COPY ((?:\"(?:[^\"]|\"\")+\"|[^\s(.]+)\.(?:\"(?:[^\"]|\"\")+\"|[^\s(.]+)) (?:\(.*\))? ?FROM stdin;\s*$")
+_SETVAL = re.compile(rb"SELECT pg_catalog\.setval\('((?:[^']|'')+)', (-?\d+), (true|false)\);")
+_INSERT = re.compile(rb"INSERT INTO ")
+_QUOTES = re.compile(rb"'|\"|\$(?:[A-Za-z_\x80-\xff][\w\x80-\xff]*)?\$|--|/\*|\\")
+_RESTRICT = re.compile(rb"\\(un)?restrict [A-Za-z0-9]+\s*$")
+
+
+@dataclass
+class DumpFacts:
+    """`rows` counts the COPY lines of each table; `meta_commands` are psql commands other than COPY's own end."""
+
+    server_version: str = ""
+    client_version: str = ""
+    recognised: bool = False
+    complete: bool = False
+    inserts: bool = False
+    rows: Dict[str, int] = field(default_factory=dict)
+    sequences: Dict[str, Optional[int]] = field(default_factory=dict)
+    alembic_heads: Optional[List[str]] = None
+    meta_commands: List[str] = field(default_factory=list)
+
+
+class _Script:
+    """Finds psql's meta-commands in SQL: a backslash counts only outside strings, names and comments."""
+
+    def __init__(self) -> None:
+        self._inside = b""  # the token that ends what we are in
+
+    def meta_command(self, line: bytes) -> Optional[bytes]:
+        position = 0
+        while True:
+            if self._inside:
+                end = line.find(self._inside, position)
+                if end < 0:
+                    return None
+                position, self._inside = end + len(self._inside), b""
+            found = _QUOTES.search(line, position)
+            if not found or found.group() == b"--":
+                return None
+            token, position = found.group(), found.end()
+            if token == b"\\":
+                return line[found.start() :].strip()
+            self._inside = b"*/" if token == b"/*" else token
+
+
+def read(lines: Iterable[bytes], version_table: str) -> DumpFacts:
+    """Read a plain dump, or an archive as pg_restore writes it out."""
+    facts = DumpFacts()
+    script = _Script()
+    rows = iter(lines)
+    for line in rows:
+        copied = _COPY.match(line)
+        if copied and not script._inside:
+            table = copied.group(1).decode(errors="replace")
+            count, ended, kept = _count(rows, keep=table == version_table)
+            facts.rows[table] = facts.rows.get(table, 0) + count
+            if kept is not None:
+                facts.alembic_heads = sorted(kept)
+            if not ended:
+                return facts
+            continue
+        _note(line, facts)
+        command = script.meta_command(line)
+        if command and not _RESTRICT.match(command):
+            facts.meta_commands.append(command.decode(errors="replace"))
+    return facts
+
+
+def _count(rows: Iterable[bytes], keep: bool) -> "tuple[int, bool, Optional[List[str]]]":
+    """Lines up to COPY's end; whether that end came; and the lines themselves where they are wanted."""
+    count = 0
+    kept: List[str] = []
+    for row in rows:
+        if row == b"\\.\n":
+            return count, True, kept if keep else None
+        count += 1
+        if keep:
+            kept.append(row.decode(errors="replace").rstrip("\n"))
+    return count, False, kept if keep else None
+
+
+def _note(line: bytes, facts: DumpFacts) -> None:
+    if line.startswith(b"-- "):
+        if line.startswith(END_MARKER):
+            facts.complete = True
+        elif _HEADER.match(line):
+            facts.recognised = True
+        for pattern, name in ((_SERVER, "server_version"), (_CLIENT, "client_version")):
+            found = pattern.match(line)
+            if found and not getattr(facts, name):
+                setattr(facts, name, found.group(1).decode(errors="replace"))
+    elif line.startswith(b"SELECT pg_catalog.setval("):
+        found = _SETVAL.match(line)
+        if found:
+            name = found.group(1).decode(errors="replace").replace("''", "'")
+            facts.sequences[name] = int(found.group(2)) if found.group(3) == b"true" else None
+    elif _INSERT.match(line):
+        facts.inserts = True

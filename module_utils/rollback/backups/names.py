@@ -1,0 +1,58 @@
+"""Names of backups, as the rollback plan writes them: `backup_pre_v1.1.0_20261122_031500.sql`."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from typing import Optional
+
+from ansible.module_utils.rollback.errors import RollbackError
+
+MANIFEST_SUFFIX = ".manifest.json"
+PARTIAL_SUFFIX = ".part"
+
+PLAIN, CUSTOM, DIRECTORY = "plain", "custom", "directory"
+FORMATS = (PLAIN, CUSTOM, DIRECTORY)
+NONE, GZIP, ZSTD = "none", "gzip", "zstd"
+COMPRESSIONS = (NONE, GZIP, ZSTD)
+
+_SUFFIXES = {
+    (PLAIN, NONE): ".sql",
+    (PLAIN, GZIP): ".sql.gz",
+    (PLAIN, ZSTD): ".sql.zst",
+    (CUSTOM, NONE): ".dump",
+    (CUSTOM, GZIP): ".dump",
+    (CUSTOM, ZSTD): ".dump",
+    (DIRECTORY, NONE): ".dir",
+    (DIRECTORY, GZIP): ".dir",
+    (DIRECTORY, ZSTD): ".dir",
+}
+_LABEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,80}")
+_NAME = re.compile(r"backup_(?P<label>[A-Za-z0-9][A-Za-z0-9._-]*)_(?P<stamp>\d{8}_\d{6})(?P<suffix>\.sql(\.gz|\.zst)?|\.dump|\.dir)")
+
+
+@dataclass(frozen=True)
+class BackupName:
+    label: str
+    taken_at: datetime
+
+
+def make(label: str, moment: datetime, backup_format: str, compression: str) -> str:
+    """The name of a new backup. Raises RollbackError where `label` would not survive as part of a file name."""
+    if not _LABEL.fullmatch(label):
+        raise RollbackError(f"{label!r} cannot be part of a backup's name.", "Use letters, digits, dot, dash and underscore, such as pre_v1.1.0.")
+    stamp = moment.astimezone(timezone.utc).strftime("%Y%m%d_%H%M%S")
+    return f"backup_{label}_{stamp}{_SUFFIXES[backup_format, compression]}"
+
+
+def parse(name: str) -> Optional[BackupName]:
+    """What a name says, or None where it is not one of ours (or its time does not exist)."""
+    found = _NAME.fullmatch(name)
+    if not found:
+        return None
+    try:
+        taken_at = datetime.strptime(found.group("stamp"), "%Y%m%d_%H%M%S").replace(tzinfo=timezone.utc)
+    except ValueError:
+        return None
+    return BackupName(found.group("label"), taken_at)

@@ -1,0 +1,175 @@
+"""The journal of a run: append-only, hash-chained JSON lines, on disk before and after each step.
+
+Each line: `seq`, `at` (UTC), `monotonic` and `boot` (for durations), `event`, `step`, `data`,
+`previous` (hash of the line before) and `hash`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Dict, Iterator, List, Optional
+
+from ansible.module_utils.rollback import clock, durable
+from ansible.module_utils.rollback.errors import RollbackError
+
+FILE_NAME = "journal.jsonl"
+EVENTS = ("opened", "resumed", "began", "done", "failed", "noted", "closed")
+
+
+@dataclass(frozen=True)
+class Entry:
+    seq: int
+    at: str
+    monotonic: float
+    boot: str
+    event: str
+    step: str
+    data: Dict[str, Any] = field(default_factory=dict)
+    previous: str = ""
+    hash: str = ""
+
+    def as_dict(self) -> Dict[str, Any]:
+        return asdict(self)
+
+    def expected_hash(self) -> str:
+        content = {key: value for key, value in self.as_dict().items() if key != "hash"}
+        return hashlib.sha256(durable.canonical_json(content)).hexdigest()
+
+
+class Journal:
+    """The journal kept in one run's directory."""
+
+    def __init__(self, directory: Path) -> None:
+        self.path = Path(directory) / FILE_NAME
+
+    def entries(self) -> List[Entry]:
+        """Every entry, oldest first. A last line that a crash cut short never counted, and is left out.
+
+        Raises RollbackError where a line is not what was written: somebody edited the file.
+        """
+        if not self.path.exists():
+            return []
+        entries: List[Entry] = []
+        previous = ""
+        for line in self._whole_lines():
+            try:
+                entry = Entry(**json.loads(line))
+            except (TypeError, ValueError) as error:
+                raise self._tampered(len(entries) + 1) from error
+            if entry.previous != previous or entry.hash != entry.expected_hash():
+                raise self._tampered(len(entries) + 1)
+            previous = entry.hash
+            entries.append(entry)
+        return entries
+
+    def append(self, event: str, step: str = "", **data: Any) -> Entry:
+        """Write one entry and flush it. Raises RollbackError where the disk does not take it."""
+        if event not in EVENTS:
+            raise ValueError(f"unknown journal event {event!r}")
+        self._drop_torn_line()
+        known = self.entries()
+        draft = Entry(
+            seq=len(known) + 1,
+            at=clock.iso(clock.utc_now()),
+            monotonic=round(clock.monotonic(), 3),
+            boot=clock.boot_id(),
+            event=event,
+            step=step,
+            data=json.loads(json.dumps(data)),
+            previous=known[-1].hash if known else "",
+        )
+        entry = Entry(**{**draft.as_dict(), "hash": draft.expected_hash()})
+        try:
+            durable.make_private_dirs(self.path.parent)
+            durable.append(self.path, durable.canonical_json(entry.as_dict()) + b"\n")
+        except OSError as error:
+            raise RollbackError(
+                f"The journal {self.path} cannot be written ({error.strerror}), so nothing further is done.",
+                "Make room or give write access, then run the same command again.",
+            ) from error
+        return entry
+
+    @contextmanager
+    def step(self, name: str, **data: Any) -> Iterator[Dict[str, Any]]:
+        """Journal a step around its work; what the body puts into the yielded dict is kept as its result."""
+        self.append("began", name, **data)
+        result: Dict[str, Any] = {}
+        try:
+            yield result
+        except BaseException as error:
+            self.append("failed", name, error=str(error).strip() or type(error).__name__)
+            raise
+        self.append("done", name, **result)
+
+    def _whole_lines(self) -> List[bytes]:
+        return self.path.read_bytes().split(b"\n")[:-1]
+
+    def _drop_torn_line(self) -> None:
+        """Cut off a line without its end, so that the next one starts at a line of its own."""
+        if not self.path.exists():
+            return
+        content = self.path.read_bytes()
+        if content and not content.endswith(b"\n"):
+            with self.path.open("r+b") as file:
+                file.truncate(content.rfind(b"\n") + 1)
+
+    def _tampered(self, line: int) -> RollbackError:
+        return RollbackError(
+            f"Line {line} of {self.path} is not what was written there: the chain of hashes breaks.",
+            "The journal no longer proves what happened; keep a copy of it and look at the databases by hand.",
+        )
+
+
+class NoJournal:
+    """Stands in where a module is used outside a run."""
+
+    @contextmanager
+    def step(self, name: str, **data: Any) -> Iterator[Dict[str, Any]]:
+        yield {}
+
+
+def journal_in(directory: Optional[str]) -> "Journal | NoJournal":
+    return Journal(Path(directory)) if directory else NoJournal()
+
+
+@dataclass
+class StepState:
+    """What the journal knows of one step. `seconds` is None while it runs, or when a reboot lies between."""
+
+    name: str
+    status: str
+    seconds: Optional[float] = None
+    data: Dict[str, Any] = field(default_factory=dict)
+    error: str = ""
+
+    def as_dict(self) -> Dict[str, Any]:
+        return asdict(self)
+
+
+def steps_of(entries: List[Entry]) -> List[StepState]:
+    """The steps in the order in which they first began; a step begun again shows its last attempt."""
+    states: Dict[str, StepState] = {}
+    began: Dict[str, Entry] = {}
+    for entry in entries:
+        if entry.event == "began":
+            began[entry.step] = entry
+            states[entry.step] = StepState(entry.step, "running", data=dict(entry.data))
+        elif entry.event in ("done", "failed") and entry.step in states:
+            state, start = states[entry.step], began[entry.step]
+            state.status = entry.event
+            state.error = str(entry.data.get("error", ""))
+            state.data.update(entry.data)
+            if entry.boot == start.boot:
+                state.seconds = round(entry.monotonic - start.monotonic, 3)
+    return list(states.values())
+
+
+def outcome_of(entries: List[Entry]) -> str:
+    """`succeeded`, `failed` or `unfinished`: read from what is on disk, never from a play's own result."""
+    if entries and entries[-1].event == "closed":
+        return str(entries[-1].data.get("outcome", "failed"))
+    return "unfinished"

@@ -1,0 +1,123 @@
+"""Restoring beside the live database: a new database of the same kind, loaded, set up and analysed.
+
+Each step looks at what is there and may be called again: after a crash the database is dropped and made anew,
+because half a load cannot be told from a whole one.
+"""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, List
+
+from ansible.module_utils.rollback.backups import files
+from ansible.module_utils.rollback.backups.names import PLAIN
+from ansible.module_utils.rollback.errors import RollbackError
+from ansible.module_utils.rollback.postgres import client_tools
+from ansible.module_utils.rollback.postgres.client_tools import ClientTools
+from ansible.module_utils.rollback.postgres.server import Server
+from ansible.module_utils.rollback.postgres.sessions import end_sessions
+
+try:
+    from psycopg import sql
+except ImportError:  # the module that uses this says so
+    pass
+
+if TYPE_CHECKING:
+    import psycopg
+
+_BLOCK = 1024 * 1024
+
+
+def create(connection: "psycopg.Connection[Any]", live: str, name: str) -> int:
+    """Make database `name` with owner, encoding, locale and tablespace of `live`; returns its OID.
+
+    One of that name is left from an earlier attempt of the same run, and is dropped first.
+    """
+    drop(connection, name)
+    row = connection.execute(
+        "SELECT pg_get_userbyid(d.datdba), pg_encoding_to_char(d.encoding), t.spcname, to_jsonb(d) FROM pg_database d JOIN pg_tablespace t ON t.oid = d.dattablespace WHERE d.datname = %s",
+        [live],
+    ).fetchone()
+    if row is None:
+        raise RollbackError(f"There is no database {live} on this server.", "Check rollback_database.")
+    owner, encoding, tablespace, catalog = row
+    options: List[sql.Composable] = [
+        sql.SQL("OWNER {}").format(sql.Identifier(owner)),
+        sql.SQL("TEMPLATE template0 ENCODING {}").format(sql.Literal(encoding)),
+        sql.SQL("LC_COLLATE {} LC_CTYPE {}").format(sql.Literal(catalog["datcollate"]), sql.Literal(catalog["datctype"])),
+        *_locale(catalog),
+        sql.SQL("TABLESPACE {}").format(sql.Identifier(tablespace)),
+    ]
+    connection.execute(sql.SQL("CREATE DATABASE {} ").format(sql.Identifier(name)) + sql.SQL(" ").join(options))
+    return oid_of(connection, name)
+
+
+def load(server: Server, tools: ClientTools, backup: Path, database: str, jobs: int) -> None:
+    """Load `backup` into the empty `database`, stopping at the first error. Raises RollbackError with that error."""
+    backup_format, compression = files.sniff(backup)
+    target = f"--dbname={server.conninfo(database)}"
+    if backup_format != PLAIN:
+        argv = [tools.path("pg_restore"), target, "--no-password", "--exit-on-error", f"--jobs={jobs}", str(backup)]
+        client_tools.run(argv, server.environment())
+        return
+    argv = [tools.path("psql"), target, "--no-password", "--no-psqlrc", "--quiet", "--set=ON_ERROR_STOP=1", "--output=/dev/null", "--file=-"]
+    with files.open_as_sql(backup, backup_format, compression, tools) as dump:
+        _feed(argv, server, dump)
+
+
+def analyse(server: Server, tools: ClientTools, database: str, jobs: int) -> None:
+    """Planner statistics: a restored database has none, and its slow plans look like a failed rollback."""
+    argv = [tools.path("vacuumdb"), f"--dbname={server.conninfo(database)}", "--no-password", "--analyze-only", "--quiet", f"--jobs={jobs}"]
+    client_tools.run(argv, server.environment())
+
+
+def drop(connection: "psycopg.Connection[Any]", name: str) -> bool:
+    """Drop a database that a run made; False where there is none."""
+    if connection.execute("SELECT FROM pg_database WHERE datname = %s", [name]).fetchone() is None:
+        return False
+    end_sessions(connection, [name])
+    connection.execute(sql.SQL("DROP DATABASE {}").format(sql.Identifier(name)))
+    return True
+
+
+def oid_of(connection: "psycopg.Connection[Any]", name: str) -> int:
+    """The database's OID: what stays the same when it is renamed. 0 where there is no such database."""
+    row = connection.execute("SELECT oid::int8 FROM pg_database WHERE datname = %s", [name]).fetchone()
+    return int(row[0]) if row else 0
+
+
+def _locale(catalog: "dict[str, Any]") -> "List[sql.Composable]":
+    """Locale provider, where the server knows one: columns of pg_database came with 15 and changed name in 17."""
+    provider = {"i": "icu", "c": "libc", "b": "builtin"}.get(catalog.get("datlocprovider") or "")
+    if provider is None:
+        return []
+    options: List[sql.Composable] = [sql.SQL("LOCALE_PROVIDER {}").format(sql.SQL(provider))]
+    locale = catalog.get("datlocale") or catalog.get("daticulocale")
+    if locale:
+        keyword = {"icu": "ICU_LOCALE", "builtin": "BUILTIN_LOCALE"}[provider]
+        options.append(sql.SQL(keyword + " {}").format(sql.Literal(locale)))
+    if catalog.get("daticurules"):
+        options.append(sql.SQL("ICU_RULES {}").format(sql.Literal(catalog["daticurules"])))
+    return options
+
+
+def _feed(argv: List[str], server: Server, dump: Any) -> None:
+    with subprocess.Popen(argv, env=server.environment(), stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) as process:
+        assert process.stdin and process.stderr
+        try:
+            for block in iter(lambda: dump.read(_BLOCK), b""):
+                process.stdin.write(block)
+        except BrokenPipeError:
+            pass  # psql stopped at an error, which it has told on stderr
+        except BaseException:
+            process.kill()  # the dump broke off: what was loaded so far must not look whole
+            raise
+        finally:
+            try:
+                process.stdin.close()
+            except BrokenPipeError:
+                pass
+        stderr = process.stderr.read()
+    if process.returncode != 0:
+        raise client_tools.failure("psql", process.returncode, stderr)

@@ -1,0 +1,37 @@
+"""Names of the databases that a run makes, sets aside and finds again."""
+
+from __future__ import annotations
+
+import re
+from typing import Optional
+
+from ansible.module_utils.rollback import runs
+from ansible.module_utils.rollback.errors import RollbackError
+
+MAX_BYTES = 63  # NAMEDATALEN - 1; PostgreSQL truncates longer names without failing
+_STAMP = r"(?P<stamp>\d{8}T\d{6}Z)"
+
+
+def restore_name(database: str, run: str) -> str:
+    """The database beside the live one, into which `run` restores."""
+    return _checked(f"{database}__restore_{runs.stamp_of(run)}", database)
+
+
+def quarantine_name(database: str, run: str) -> str:
+    """The name under which `run` sets the live database aside."""
+    return _checked(f"{database}__before_{runs.stamp_of(run)}", database)
+
+
+def quarantine_stamp(name: str, database: str) -> Optional[str]:
+    """The stamp of the run that set `name` aside, or None where `name` is no quarantine of `database`."""
+    found = re.fullmatch(re.escape(database) + "__before_" + _STAMP, name)
+    return found.group("stamp") if found else None
+
+
+def _checked(name: str, database: str) -> str:
+    if len(name.encode()) > MAX_BYTES:
+        raise RollbackError(
+            f"Working beside database {database} needs the name {name}, of {len(name.encode())} bytes; PostgreSQL allows {MAX_BYTES}.",
+            "Give the database a shorter name.",
+        )
+    return name

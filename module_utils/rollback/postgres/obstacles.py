@@ -1,0 +1,57 @@
+"""What would stop a swap of databases, found before anything is touched."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, List, Tuple
+
+from ansible.module_utils.rollback.words import listed
+
+if TYPE_CHECKING:
+    import psycopg
+
+# Each query names what stands in the way; the sentence says why, and the way out.
+_CHECKS: List[Tuple[str, str]] = [
+    ("SELECT 'the server' WHERE pg_is_in_recovery()", "This is a read replica ({}). Point rollback_database_dsn at the primary."),
+    (
+        "SELECT current_user WHERE NOT (SELECT rolcreatedb OR rolsuper FROM pg_roles WHERE rolname = current_user)",
+        "The operator's role {} may not create databases. Run ALTER ROLE … CREATEDB as a superuser.",
+    ),
+    (
+        "SELECT pg_get_userbyid(datdba) FROM pg_database WHERE datname = %(database)s AND NOT pg_has_role(current_user, datdba, 'MEMBER')",
+        "The operator's role is not a member of {}, which owns the database, so it may not rename it. Grant that role to it.",
+    ),
+    (
+        "SELECT DISTINCT coalesce(usename, backend_type) FROM pg_stat_activity a LEFT JOIN pg_roles r ON r.oid = a.usesysid"
+        " WHERE datname = %(database)s AND backend_type = 'client backend' AND NOT (SELECT rolsuper FROM pg_roles WHERE rolname = current_user)"
+        " AND (r.rolsuper OR NOT (pg_has_role(current_user, 'pg_signal_backend', 'USAGE') OR pg_has_role(current_user, a.usesysid, 'USAGE')))",
+        "The operator's role may not end the sessions of {}. Grant it pg_signal_backend; superusers must leave by themselves.",
+    ),
+    (
+        "SELECT gid FROM pg_prepared_xacts WHERE database = %(database)s",
+        "Prepared transactions hold the database: {}. COMMIT PREPARED or ROLLBACK PREPARED them first.",
+    ),
+    (
+        "SELECT slot_name FROM pg_replication_slots WHERE database = %(database)s",
+        "Logical replication slots belong to the database and would follow it aside: {}. Drop them, and let their readers start anew afterwards.",
+    ),
+    (
+        "SELECT subname FROM pg_subscription WHERE subdbid = (SELECT oid FROM pg_database WHERE datname = %(database)s)",
+        "Subscriptions belong to the database and would follow it aside: {}. Drop them first.",
+    ),
+    (
+        "SELECT DISTINCT pg_get_userbyid(setrole) FROM pg_db_role_setting WHERE setrole <> 0 AND setdatabase = (SELECT oid FROM pg_database WHERE datname = %(database)s)"
+        " AND NOT (SELECT rolsuper FROM pg_roles WHERE rolname = current_user)"
+        " AND NOT (SELECT rolcreaterole FROM pg_roles WHERE rolname = current_user)",
+        "The settings of roles in this database ({}) cannot be carried over without CREATEROLE. Give it to the operator's role, or reset those settings.",
+    ),
+]
+
+
+def find(connection: "psycopg.Connection[Any]", database: str) -> List[str]:
+    """Sentences, one per obstacle, each with the way out; empty where nothing stands in the way."""
+    sentences = []
+    for query, sentence in _CHECKS:
+        names = [str(row[0]) for row in connection.execute(query, {"database": database}).fetchall()]
+        if names:
+            sentences.append(sentence.format(listed(names)))
+    return sentences

@@ -1,0 +1,95 @@
+"""How a PostgreSQL server is reached, by psycopg and by its client tools, without its password in sight."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Dict, List
+
+from ansible.module_utils.rollback.errors import RollbackError
+
+try:
+    import psycopg
+    from psycopg import conninfo
+except ImportError:
+    if not TYPE_CHECKING:
+        psycopg = None
+
+MAINTENANCE_DATABASE = "postgres"
+CONNECT_TIMEOUT_S = 10
+
+# Shared by all modules that talk to a database.
+ARGUMENTS: Dict[str, Any] = {
+    "dsn": {"type": "str", "required": True},
+    "password": {"type": "str", "no_log": True, "default": ""},
+}
+
+
+@dataclass(frozen=True)
+class Server:
+    """`dsn` is a libpq connection string that names host and user, and holds no password."""
+
+    dsn: str
+    password: str = ""
+
+    @classmethod
+    def of(cls, dsn: str, password: str = "") -> "Server":
+        """Check `dsn`: libpq fills every gap from the environment, and a gap here would mean another server."""
+        try:
+            parts = conninfo.conninfo_to_dict(dsn)
+        except psycopg.ProgrammingError as error:
+            raise RollbackError(f"The connection string is not one that libpq understands: {str(error).strip()}.") from error
+        if parts.get("password"):
+            raise RollbackError("The connection string holds a password, which would be shown.", "Move it to rollback_database_password (from a vault), or use passfile=.")
+        missing = [name for name in ("host", "user") if not parts.get(name)]
+        if missing:
+            raise RollbackError(f"The connection string does not name its {' and '.join(missing)}.", 'Say for example "host=127.0.0.1 port=5432 user=rollback".')
+        return cls(dsn, password)
+
+    def conninfo(self, database: str = MAINTENANCE_DATABASE) -> str:
+        """Connection string for `database`, fit to be shown and to stand in an argument list."""
+        parts = conninfo.conninfo_to_dict(self.dsn)
+        parts.setdefault("connect_timeout", str(CONNECT_TIMEOUT_S))
+        parts.update(dbname=database, application_name="rollback")
+        return conninfo.make_conninfo(**parts)
+
+    def connect(self, database: str = MAINTENANCE_DATABASE) -> "psycopg.Connection[Any]":
+        """An autocommit connection, proven to be to `database`. Raises RollbackError where there is none to be had."""
+        secret = {"password": self.password} if self.password else {}
+        try:
+            connection = psycopg.connect(self.conninfo(database), autocommit=True, **secret)
+        except psycopg.OperationalError as error:
+            raise RollbackError(f"No connection to database {database}: {_reason(error)}.", _advice(error)) from error
+        (found,) = connection.execute("SELECT current_database()").fetchone() or ("",)
+        if found != database:
+            connection.close()
+            raise RollbackError(f"Asked for database {database}, the server answered as {found}.", "Is a pooler in between? Connect to PostgreSQL itself.")
+        return connection
+
+    def environment(self) -> Dict[str, str]:
+        """Environment for client tools: nothing of the caller's PG* variables, and the password where no list of processes shows it."""
+        clean = {name: value for name, value in os.environ.items() if not name.startswith("PG")}
+        clean.update(LC_ALL="C.UTF-8", PGCLIENTENCODING="UTF8")
+        if self.password:
+            clean["PGPASSWORD"] = self.password
+        return clean
+
+    def where(self) -> str:
+        """`host:port`, for people."""
+        parts = conninfo.conninfo_to_dict(self.dsn)
+        return f"{parts['host']}:{parts.get('port', '5432')}"
+
+
+def _reason(error: Exception) -> str:
+    """The last line of libpq's message, which names the cause; earlier lines repeat it per address."""
+    lines: List[str] = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return lines[-1].rstrip(".") if lines else type(error).__name__
+
+
+def _advice(error: Exception) -> str:
+    text = str(error)
+    if "password authentication failed" in text or "no password supplied" in text:
+        return "Check user and rollback_database_password."
+    if "does not exist" in text:
+        return "Check rollback_database."
+    return "Check rollback_database_dsn, and that the server runs."

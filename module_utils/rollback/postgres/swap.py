@@ -1,0 +1,98 @@
+"""The swap: what was restored takes the live name, and what was live is set aside, in one transaction.
+
+Told by OIDs, which renaming does not change: whichever way a run was cut off, they say whether the swap happened.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any, Dict
+
+from ansible.module_utils.rollback.errors import RollbackError
+from ansible.module_utils.rollback.postgres.beside import oid_of
+from ansible.module_utils.rollback.postgres.sessions import allow_connections, end_sessions
+
+try:
+    import psycopg
+    from psycopg import sql
+except ImportError:  # the module that uses this says so
+    pass
+
+if TYPE_CHECKING:
+    import psycopg
+
+LOCK_TIMEOUT = "10s"
+
+
+@dataclass(frozen=True)
+class Swap:
+    """`incoming` takes the name `live`, and what had it becomes `aside`. The OIDs say which databases are meant."""
+
+    live: str
+    incoming: str
+    aside: str
+    live_oid: int
+    incoming_oid: int
+
+
+@dataclass(frozen=True)
+class Swapped:
+    """`closed_s` is how long, in seconds, no session could be opened."""
+
+    changed: bool
+    sessions_ended: int
+    closed_s: float
+
+    def as_dict(self) -> Dict[str, Any]:
+        return asdict(self)
+
+
+def is_done(connection: "psycopg.Connection[Any]", swap: Swap) -> bool:
+    """Whether the swap has happened. Raises RollbackError where the databases are neither as before nor as after."""
+    found = {name: oid_of(connection, name) for name in (swap.live, swap.incoming, swap.aside)}
+    if found[swap.live] == swap.incoming_oid and found[swap.aside] == swap.live_oid:
+        return True
+    if found[swap.live] == swap.live_oid and found[swap.incoming] == swap.incoming_oid and not found[swap.aside]:
+        return False
+    have = ", ".join(f"{name} ({oid or 'absent'})" for name, oid in found.items())
+    raise RollbackError(
+        f"The databases are not those of this run: found {have}, expected {swap.live} ({swap.live_oid}) and {swap.incoming} ({swap.incoming_oid}).",
+        "Somebody renamed, dropped or made a database meanwhile; nothing was touched.",
+    )
+
+
+def perform(connection: "psycopg.Connection[Any]", swap: Swap) -> Swapped:
+    """Close the live database, end its sessions, rename both, open again. Safe to call again at any point.
+
+    Whatever fails, the doors of all databases concerned are open again afterwards. Raises RollbackError.
+    """
+    if is_done(connection, swap):
+        open_all(connection, swap)
+        return Swapped(False, 0, 0.0)
+    closed_at = time.monotonic()
+    try:
+        allow_connections(connection, swap.live, False)
+        ended = end_sessions(connection, [swap.live, swap.incoming])
+        try:
+            with connection.transaction():
+                connection.execute(sql.SQL("SET LOCAL lock_timeout = {}").format(sql.Literal(LOCK_TIMEOUT)))
+                connection.execute(_rename(swap.live, swap.aside))
+                connection.execute(_rename(swap.incoming, swap.live))
+        except psycopg.Error as error:
+            raise RollbackError(f"The databases could not be renamed, and are as they were: {str(error).strip()}.", "Clear the cause, then run the same command again.") from error
+        closed_s = time.monotonic() - closed_at
+    finally:
+        if not connection.closed:
+            open_all(connection, swap)
+    return Swapped(True, ended, round(closed_s, 3))
+
+
+def open_all(connection: "psycopg.Connection[Any]", swap: Swap) -> None:
+    """Let sessions in again, under whichever names the databases now have."""
+    for name in (swap.live, swap.incoming, swap.aside):
+        allow_connections(connection, name, True)
+
+
+def _rename(name: str, to: str) -> "sql.Composed":
+    return sql.SQL("ALTER DATABASE {} RENAME TO {}").format(sql.Identifier(name), sql.Identifier(to))

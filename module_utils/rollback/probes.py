@@ -1,0 +1,113 @@
+"""HTTP probes: does the application answer as it should, several times in a row?"""
+
+from __future__ import annotations
+
+import time
+import urllib.error
+import urllib.request
+from dataclasses import asdict, dataclass, field
+from typing import Any, Dict, List, Optional, Tuple
+
+from ansible.module_utils.rollback.errors import RollbackError
+
+_BODY_LIMIT = 256 * 1024
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """`url` must answer with one of `status`; `contains` must stand in the body."""
+
+    url: str
+    status: List[int] = field(default_factory=lambda: [200])
+    contains: str = ""
+    timeout_s: float = 5.0
+
+
+@dataclass
+class Answers:
+    """What an endpoint answered. `status` and `reason` are of the last attempt; `status` is 0 where there was no answer."""
+
+    url: str
+    attempts: int = 0
+    failures: int = 0
+    status: int = 0
+    reason: str = ""
+    version: str = ""
+    seconds: float = 0.0
+
+    def as_dict(self) -> Dict[str, Any]:
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class Verdict:
+    healthy: bool
+    rounds: int
+    seconds: float
+    answers: List[Answers]
+
+    def as_dict(self) -> Dict[str, Any]:
+        return asdict(self)
+
+
+class _NoRedirect(urllib.request.HTTPRedirectHandler):
+    """A redirect to a login page is no success."""
+
+    def redirect_request(self, *args: Any, **kwargs: Any) -> None:
+        return None
+
+
+def probe(
+    endpoints: List[Endpoint], successes: int = 1, within_s: float = 0.0, interval_s: float = 0.5, version: str = "", version_header: str = "X-App-Version", rounds: int = 0
+) -> Verdict:
+    """Ask all endpoints round after round, until `successes` rounds in a row were good.
+
+    Gives up after `within_s` seconds or, where it is not 0, after `rounds` rounds. With `version`, the header
+    `version_header` must name it: a good answer of the version that should be gone is a failure.
+    """
+    if not endpoints:
+        raise RollbackError("No endpoint is given, so nothing would be proven.", "Set verify_endpoints.")
+    opener = urllib.request.build_opener(_NoRedirect)
+    answers = [Answers(endpoint.url) for endpoint in endpoints]
+    began, row, done = time.monotonic(), 0, 0
+    while True:
+        good = [_ask(opener, endpoint, answer, version, version_header) for endpoint, answer in zip(endpoints, answers)]
+        done += 1
+        row = row + 1 if all(good) else 0
+        spent = time.monotonic() - began
+        if row >= successes or done == rounds or spent >= within_s and not rounds:
+            return Verdict(row >= successes, done, round(spent, 3), answers)
+        time.sleep(interval_s)
+
+
+def _ask(opener: urllib.request.OpenerDirector, endpoint: Endpoint, answer: Answers, version: str, version_header: str) -> bool:
+    began = time.monotonic()
+    status, body, said = _get(opener, endpoint, version_header)
+    answer.attempts += 1
+    answer.seconds, answer.status, answer.version = round(time.monotonic() - began, 3), status, said or ""
+    if status == 0:
+        answer.reason = body
+    elif status not in endpoint.status:
+        answer.reason = f"answered {status}"
+    elif endpoint.contains and endpoint.contains not in body:
+        answer.reason = f"answered without {endpoint.contains!r}"
+    elif version and version_header and said != version:
+        answer.reason = f"answered as version {said}" if said else f"answered without the header {version_header}"
+    else:
+        answer.reason = ""
+        return True
+    answer.failures += 1
+    return False
+
+
+def _get(opener: urllib.request.OpenerDirector, endpoint: Endpoint, version_header: str) -> Tuple[int, str, Optional[str]]:
+    request = urllib.request.Request(endpoint.url, headers={"Cache-Control": "no-cache", "User-Agent": "rollback-verify"})
+    try:
+        with opener.open(request, timeout=endpoint.timeout_s) as response:
+            return response.status, response.read(_BODY_LIMIT).decode(errors="replace"), response.headers.get(version_header)
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code, error.read(_BODY_LIMIT).decode(errors="replace"), error.headers.get(version_header)
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "reason", error)
+        return 0, f"did not answer ({reason})", None

@@ -1,0 +1,87 @@
+"""Where a rollback goes: resolved once, from ledger, catalogue and earlier runs, and from then on an id."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Dict, List, Optional
+
+from ansible.module_utils.rollback import clock, journal, ledger, runs
+from ansible.module_utils.rollback.backups import catalog
+from ansible.module_utils.rollback.backups.catalog import Candidate
+from ansible.module_utils.rollback.errors import RollbackError
+from ansible.module_utils.rollback.ledger import ReleasePoint
+from ansible.module_utils.rollback.words import listed
+
+
+@dataclass(frozen=True)
+class Target:
+    """The release point to return to, and the backup to restore for it."""
+
+    release_point: ReleasePoint
+    backup: Candidate
+
+    def as_dict(self) -> Dict[str, Any]:
+        return {"release_point": self.release_point.as_dict(), "backup": self.backup.as_dict()}
+
+
+def for_restore(environment_directory: Path, backup_dir: Path, environment: str, database: str, running_versions: List[str], release: str = "", backup: str = "") -> Target:
+    """The target of `method=restore`: the named backup, or that of the named or previous release point.
+
+    Raises RollbackError where it is missing, not fit, or not one.
+    """
+    candidates = catalog.read(backup_dir, database, environment)
+    points = ledger.read(environment_directory)
+    if backup:
+        chosen = catalog.choose(candidates, backup, backup_dir)
+        return Target(_point_of(chosen, points, release), chosen)
+    if not points and not release:
+        fit = [candidate.name for candidate in reversed(candidates) if not candidate.reason]
+        raise RollbackError(
+            "No backup found: no release point is recorded for this environment" + (f", though {backup_dir} holds backups of this database." if fit else f", and {backup_dir} holds no backup of this database."),
+            f"Name one: -e backup={fit[0]}." if fit else "Check rollback_backup_dir.",
+        )
+    point = ledger.find(points, release) if release else ledger.previous(points, _the_running(running_versions), last_rollback(environment_directory, points))
+    if not point.backup:
+        raise RollbackError(f"Release point {point.id} has no backup, so its data cannot be restored.", "Name a backup with -e backup=<name>.")
+    return Target(point, catalog.choose(candidates, point.backup, backup_dir))
+
+
+def last_rollback(environment_directory: Path, points: List[ReleasePoint]) -> Optional[str]:
+    """The release point that the last successful run went back to, unless a release was recorded after it."""
+    for run in reversed(runs.run_ids(environment_directory)):
+        entries = journal.Journal(runs.run_dir(environment_directory, run)).entries()
+        if journal.outcome_of(entries) != "succeeded":
+            continue
+        recorded = points[-1].recorded_at if points else ""
+        target = entries[0].data.get("plan", {}).get("release_point", {}).get("id")
+        return str(target) if target and clock.parse_iso(entries[-1].at) > clock.parse_iso(recorded or entries[0].at) else None
+    return None
+
+
+def _the_running(versions: List[str]) -> str:
+    if len(versions) != 1:
+        found = f"different versions run: {listed(versions)}" if versions else "no version is running"
+        raise RollbackError(f"The previous release cannot be told, since {found}.", "Name the release point with -e release=<id or version>.")
+    return versions[0]
+
+
+def _point_of(chosen: Candidate, points: List[ReleasePoint], release: str) -> ReleasePoint:
+    """The release point that fits a backup named by hand: the one that names it, else one made of its manifest."""
+    if release:
+        return ledger.find(points, release)
+    for point in reversed(points):
+        if point.backup == chosen.name:
+            return point
+    if not chosen.application_version:
+        raise RollbackError(f"The backup {chosen.name} does not say which version of the application it fits.", "Name the release point with -e release=<id or version>.")
+    return ReleasePoint(
+        id=f"backup:{chosen.name}",
+        version=chosen.application_version,
+        recorded_at=chosen.created_at,
+        recorded_by="the backup's manifest",
+        environment="",
+        database="",
+        alembic_heads=list(chosen.alembic_heads or []),
+        backup=chosen.name,
+    )

@@ -1,0 +1,57 @@
+"""What verification of a restored database checks, as named results."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any, Dict, List, Optional
+
+from ansible.module_utils.rollback.postgres.census import Census
+from ansible.module_utils.rollback.words import amount, listed
+
+
+@dataclass(frozen=True)
+class Check:
+    name: str
+    ok: bool
+    detail: str
+
+    def as_dict(self) -> Dict[str, Any]:
+        return asdict(self)
+
+
+def of_database(found: Census, expected_heads: List[str], expected: Optional[Census], expected_oid: Optional[int], refused_reads: List[str], role: Optional[str]) -> List[Check]:
+    """Checks of a database that serves: its identity, revision, schema, rows, and what the application may read.
+
+    The application may have written since the swap, so more rows are noted and fewer are a failure.
+    """
+    heads = found.alembic_heads or []
+    checks = [Check("revision", sorted(heads) == sorted(expected_heads), f"{listed(heads or ['none'])}, expected {listed(expected_heads or ['none'])}")]
+    if expected_oid:
+        same = found.database_oid == expected_oid
+        checks.append(Check("identity", same, f"{found.database} is {'' if same else 'not '}the database that was restored and compared (OID {expected_oid})"))
+    if role:
+        checks.append(Check("access", not refused_reads, listed(refused_reads) if refused_reads else f"{role} may read what it could before"))
+    if expected:
+        checks += [_schema(expected, found), _rows(expected, found)]
+    return checks
+
+
+def _schema(expected: Census, found: Census) -> Check:
+    missing = sorted(expected.objects.keys() - found.objects.keys())
+    surplus = sorted(found.objects.keys() - expected.objects.keys())
+    if missing or surplus:
+        return Check("schema", False, "; ".join(filter(None, [missing and f"missing {listed(missing)}", surplus and f"not in the manifest {listed(surplus)}"])))
+    return Check("schema", True, f"{amount(len(found.objects), 'object')} as in the manifest")
+
+
+def _rows(expected: Census, found: Census) -> Check:
+    fewer, more = [], 0
+    for name, table in expected.tables.items():
+        have = found.tables[name].rows if name in found.tables else 0
+        if have < table.rows:
+            fewer.append(f"{name} has {have:,} rows, not {table.rows:,}")
+        more += max(0, have - table.rows)
+    if fewer:
+        return Check("rows", False, listed(fewer))
+    note = f", and {amount(more, 'row')} written since" if more else ", exactly the manifest's"
+    return Check("rows", True, f"{amount(expected.rows, 'row')} in {amount(len(expected.tables), 'table')}{note}")

@@ -1,0 +1,52 @@
+"""Numbers as people read them."""
+
+from __future__ import annotations
+
+from typing import Iterable, List, Sequence, Union
+
+Number = Union[int, float]
+
+
+def duration(seconds: Number) -> str:
+    """`0.4 s`, `42 s`, `3 min 05 s`, `2 h 10 min`."""
+    if seconds < 10:
+        return f"{seconds:.1f} s"
+    if round(seconds) < 60:
+        return f"{seconds:.0f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 60:
+        return f"{minutes} min {rest:02d} s"
+    return f"{minutes // 60} h {minutes % 60:02d} min"
+
+
+def size(count: Number) -> str:
+    """Bytes with a binary unit: `512 B`, `1.2 MiB`."""
+    value = float(count)
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if value < 1024:
+            return f"{value:.0f} {unit}" if unit == "B" else f"{value:.1f} {unit}"
+        value /= 1024
+    return f"{value:.1f} TiB"
+
+
+def amount(count: int, noun: str) -> str:
+    """`1 row`, `2,000 rows`; for nouns that take a plain s."""
+    return f"{count:,} {noun}" + ("" if count == 1 else "s")
+
+
+def listed(names: Iterable[str], most: int = 5) -> str:
+    """`a, b and 3 more`: a list that fits into a sentence."""
+    known = list(names)
+    if len(known) <= most:
+        return ", ".join(known)
+    return f"{', '.join(known[:most])} and {len(known) - most} more"
+
+
+def table(rows: Sequence[Sequence[object]], align: str = "") -> List[str]:
+    """Columns padded to their widest cell; `align` has one of `<` or `>` per column (default `<`)."""
+    cells = [[f"{cell:,}" if isinstance(cell, int) else str(cell) for cell in row] for row in rows]
+    if not cells:
+        return []
+    widths = [max(len(row[column]) for row in cells) for column in range(len(cells[0]))]
+    sides = align.ljust(len(widths), "<")
+    return ["  ".join(f"{cell:{side}{width}}" for cell, side, width in zip(row, sides, widths)).rstrip() for row in cells]
