@@ -138,10 +138,14 @@ def journal_in(directory: Optional[str]) -> "Journal | NoJournal":
 
 @dataclass
 class StepState:
-    """What the journal knows of one step. `seconds` is None while it runs, or when a reboot lies between."""
+    """What the journal knows of one step: `running`, `done` or `failed`.
+
+    `began_s` counts seconds from the run's first entry; `seconds` is None while the step runs, or when a reboot lies between.
+    """
 
     name: str
     status: str
+    began_s: float = 0.0
     seconds: Optional[float] = None
     data: Dict[str, Any] = field(default_factory=dict)
     error: str = ""
@@ -157,19 +161,26 @@ def steps_of(entries: List[Entry]) -> List[StepState]:
     for entry in entries:
         if entry.event == "began":
             began[entry.step] = entry
-            states[entry.step] = StepState(entry.step, "running", data=dict(entry.data))
+            states[entry.step] = StepState(entry.step, "running", _seconds(entries[0], entry), data=dict(entry.data))
         elif entry.event in ("done", "failed") and entry.step in states:
             state, start = states[entry.step], began[entry.step]
             state.status = entry.event
             state.error = str(entry.data.get("error", ""))
             state.data.update(entry.data)
             if entry.boot == start.boot:
-                state.seconds = round(entry.monotonic - start.monotonic, 3)
+                state.seconds = _seconds(start, entry)
     return list(states.values())
 
 
+def _seconds(since: Entry, until: Entry) -> float:
+    """Between two entries: by the monotonic clock, or by the calendar where a reboot lies between."""
+    if since.boot == until.boot:
+        return round(until.monotonic - since.monotonic, 3)
+    return round((clock.parse_iso(until.at) - clock.parse_iso(since.at)).total_seconds(), 3)
+
+
 def outcome_of(entries: List[Entry]) -> str:
-    """`succeeded`, `failed` or `unfinished`: read from what is on disk, never from a play's own result."""
+    """What the last entry says of a closed run (see `outcome`), or `unfinished`."""
     if entries and entries[-1].event == "closed":
-        return str(entries[-1].data.get("outcome", "failed"))
+        return str(entries[-1].data.get("outcome", "incomplete"))
     return "unfinished"

@@ -6,12 +6,12 @@ A plan is plain data: it is shown, kept as the first entry of the journal, and c
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field
-from typing import Any, Dict, List, Mapping, Optional, Sequence
+from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
 
 from ansible.module_utils.rollback import forecast
 from ansible.module_utils.rollback.postgres import names
 from ansible.module_utils.rollback.postgres.census import Census
-from ansible.module_utils.rollback.words import amount, duration, listed, size, table
+from ansible.module_utils.rollback.words import amount, count, duration, listed, size, table
 
 # Seconds and bytes per second for steps that no earlier run has measured here: cautious, and marked as estimates.
 _FIXED_S = {"create": 1.0, "settings": 0.5, "stop": 5.0, "swap": 1.0, "start": 10.0, "verify": 10.0}
@@ -56,6 +56,19 @@ class Request:
     protected: bool
     confirm: str
     target_s: float
+    command: str
+    inventory: str = ""
+
+    def refusals(self) -> List[str]:
+        """A protected environment wants its own name as confirmation."""
+        if not self.protected or self.confirm == self.environment:
+            return []
+        given = f"is {self.confirm!r}" if self.confirm else "is missing"
+        return [f"Environment {self.environment} is protected, and the confirmation {given}. To go on, add -e confirm={self.environment}."]
+
+    def playbook(self, arguments: str) -> str:
+        """A command that reaches the same inventory as this run did."""
+        return " ".join(filter(None, ["ansible-playbook", self.inventory, arguments]))
 
 
 def for_restore(
@@ -67,53 +80,97 @@ def for_restore(
     `measured` holds seconds per step of the last run here. `refusals` in the result forbid carrying the plan out.
     """
     live, then = Census.from_dict(dict(database["census"])), Census.from_dict(dict(manifest["census"]))
-    point, backup = target["release_point"], target["backup"]
-    version = point["version"]
-    tables = forecast.of_restore(live, then)
-    hosts = sorted(application.versions)
+    point, backup = dict(target["release_point"]), dict(target["backup"])
+    incoming, aside = names.restore_name(live.database, request.run), names.quarantine_name(live.database, request.run)
+    to = dict.fromkeys(sorted(application.versions), str(point["version"]))
     titles = [
-        ("create", f"Create {names.restore_name(live.database, request.run)} beside {live.database}", "database", "none"),
+        ("create", f"Create {incoming} beside {live.database}", "database", "none"),
         ("load", f"Load {backup['name']} into it ({size(backup['bytes'])})", "database", "none"),
         ("settings", f"Carry over owner, grants, limits and settings of {live.database}", "database", "none"),
         ("analyse", "Collect planner statistics", "database", "none"),
         ("compare", f"Compare it with the manifest ({amount(then.rows, 'row')} in {amount(len(then.tables), 'table')})", "database", "none"),
-        ("stop", f"Stop {application.name} {listed(application.running)}", listed(hosts), "outage"),
-        ("swap", f"Swap: {live.database} becomes {names.quarantine_name(live.database, request.run)}, the restored one {live.database}", "database", "change"),
-        ("start", f"Start {application.name} {version}", listed(hosts), "change"),
-        ("verify", "Verify health, revision, schema and rows", "all", "change"),
+        *_swap_titles(live.database, incoming, aside, application, to),
     ]
-    steps = [_step(*title, then.bytes, measured) for title in titles]
+    return {
+        **_plan(request, [_step(*title, then.bytes, measured) for title in titles], live, then, database["where"], incoming, aside, application, to),
+        "release_point": point,
+        "backup": backup,
+        "warnings": _warnings(point, live, then),
+        "refusals": [*request.refusals(), *_restore_refusals(point, live, then), *_unstartable(application, to), *database["obstacles"]],
+        "verify": {"heads": point["alembic_heads"], "manifest_of": backup["path"], "endpoints": True},
+    }
+
+
+def for_undo(
+    request: Request, earlier: Mapping[str, Any], database: Mapping[str, Any], aside: Mapping[str, Any], application: Application, measured: Mapping[str, Any]
+) -> Dict[str, Any]:
+    """The plan of undo.yml: what `earlier` (a plan) set aside takes its place again, with the version that fitted it.
+
+    `aside` is the census of that database.
+    """
+    live, then = Census.from_dict(dict(database["census"])), Census.from_dict(dict(aside))
+    incoming, set_aside = earlier["database"]["aside"], names.quarantine_name(live.database, request.run)
+    to = {host: str(version) for host, version in earlier["application"]["from"].items()}
+    refusals = [*request.refusals(), *_unstartable(application, to), *database["obstacles"]]
+    if then.database_oid != earlier["database"]["oid"]:
+        refusals.insert(0, f"Database {incoming} is not the one that run {earlier['run']} set aside (OID {then.database_oid}, not {earlier['database']['oid']}). Look at it by hand.")
+    titles = _swap_titles(live.database, incoming, set_aside, application, to)
+    return {
+        **_plan(request, [_step(*title, then.bytes, measured) for title in titles], live, then, database["where"], incoming, set_aside, application, to),
+        "undoes": earlier["run"],
+        "incoming_oid": then.database_oid,
+        "release_point": {},
+        "backup": {},
+        "warnings": [],
+        "refusals": refusals,
+        # The version that comes back was rolled back for a reason: its health is looked at, not its endpoints.
+        "verify": {"heads": earlier["database"]["alembic_heads"], "manifest_of": "", "endpoints": False},
+    }
+
+
+def _swap_titles(live: str, incoming: str, aside: str, application: Application, to: Mapping[str, str]) -> List[Tuple[str, str, str, str]]:
+    hosts = listed(sorted(to))
+    return [
+        ("stop", f"Stop {application.name} {listed(application.running)}", hosts, "outage"),
+        ("swap", f"Rename {live} to {aside}, and {incoming} to {live}, at once", "database", "change"),
+        ("start", f"Start {application.name} {listed(sorted(set(to.values())))}", hosts, "change"),
+        ("verify", "Verify health, revision, schema and rows", f"database, {hosts}", "change"),
+    ]
+
+
+def _plan(
+    request: Request, steps: List[Step], live: Census, then: Census, where: str, incoming: str, aside: str, application: Application, to: Mapping[str, str]
+) -> Dict[str, Any]:
+    """What plans of every method that swaps databases have in common."""
     return {
         "run": request.run,
         "method": request.method,
         "environment": request.environment,
         "reason": request.reason,
         "requested_by": request.requested_by,
+        "command": request.command,
+        "way_back": request.playbook(f"undo.yml -e run={request.run}"),
         "target_s": request.target_s,
         "expected_s": round(sum(step.expected_s for step in steps), 1),
         "outage_s": round(sum(step.expected_s for step in steps if step.id in ("stop", "swap", "start")), 1),
-        "release_point": dict(point),
-        "backup": dict(backup),
         "database": {
             "name": live.database,
             "oid": live.database_oid,
-            "where": database["where"],
+            "where": where,
             "system_identifier": live.system_identifier,
             "server_version": live.server_version,
             "bytes": live.bytes,
-            "alembic_heads": live.alembic_heads,
-            "restored": names.restore_name(live.database, request.run),
-            "quarantine": names.quarantine_name(live.database, request.run),
+            "alembic_heads": live.alembic_heads or [],
+            "alembic_heads_then": then.alembic_heads or [],
+            "incoming": incoming,
+            "aside": aside,
         },
-        "application": {"name": application.name, "from": dict(application.versions), "to": version},
+        "application": {"name": application.name, "from": dict(application.versions), "to": dict(to)},
         "evidence": list(application.evidence),
-        "forecast": [entry.as_dict() for entry in tables if entry.touched],
+        "forecast": [entry.as_dict() for entry in forecast.of_restore(live, then) if entry.touched],
         "rows_now": live.rows,
         "rows_then": then.rows,
         "steps": [asdict(step) for step in steps],
-        "warnings": _warnings(point, live, then),
-        "refusals": _refusals(request, point, then, database, live, application, version),
-        "way_back": f"ansible-playbook undo.yml -e run={request.run}",
     }
 
 
@@ -133,14 +190,9 @@ def _warnings(point: Mapping[str, Any], live: Census, then: Census) -> List[str]
     return warnings
 
 
-def _refusals(
-    request: Request, point: Mapping[str, Any], then: Census, database: Mapping[str, Any], live: Census, application: Application, version: str
-) -> List[str]:
-    """Sentences, each with the way out, in the order in which they should be mended."""
+def _restore_refusals(point: Mapping[str, Any], live: Census, then: Census) -> List[str]:
+    """Sentences, each with the way out."""
     refusals = []
-    if request.protected and request.confirm != request.environment:
-        given = f"says {request.confirm!r}" if request.confirm else "is missing"
-        refusals.append(f"Environment {request.environment} is protected, and the confirmation {given}. To go on, add -e confirm={request.environment}.")
     if sorted(point["alembic_heads"] or []) != sorted(then.alembic_heads or []):
         refusals.append(
             f"Release point {point['id']} expects revision {listed(point['alembic_heads'] or ['none'])}, and the backup is at {listed(then.alembic_heads or ['none'])}."
@@ -151,66 +203,77 @@ def _refusals(
             f"Release point {point['id']} was recorded on another server (system identifier {point['system_identifier']}, here {live.system_identifier})."
             " Check rollback_database_dsn and the inventory."
         )
-    lacking = [host for host, releases in sorted(application.releases.items()) if version not in releases]
-    if lacking:
-        refusals.append(f"Version {version} is not among the releases of {listed(lacking)}, so it could not be started there. Deploy it there without activating it.")
-    return refusals + list(database["obstacles"])
+    return refusals
+
+
+def _unstartable(application: Application, to: Mapping[str, str]) -> List[str]:
+    lacking = [f"{host} ({version})" for host, version in sorted(to.items()) if version not in application.releases.get(host, [])]
+    if not lacking:
+        return []
+    return [f"The version to start is not among the releases of {listed(lacking)}. Deploy it there without activating it."]
 
 
 def text(plan: Mapping[str, Any]) -> str:
     """The plan as it is shown in a terminal."""
-    point, database, application = plan["release_point"], plan["database"], plan["application"]
-    heads = listed(database["alembic_heads"] or ["no revision"])
+    database, application = plan["database"], plan["application"]
     facts = [
-        ("Environment", f"{plan['environment']}: database {database['name']} on {database['where']} (PostgreSQL {database['server_version']}, {size(database['bytes'])})"),
+        ("Environment", f"{plan['environment']}: database {database['name']} on {database['where']}, PostgreSQL {database['server_version']}, {size(database['bytes'])}"),
         ("Reason", plan["reason"] or "not given (-e reason=…)"),
-        ("Evidence", _lines(plan["evidence"] or ["the probes found nothing wrong"])),
-        ("Now", f"{application['name']} {listed(sorted(set(application['from'].values())) or ['unknown'])}, schema {heads}, {amount(plan['rows_now'], 'row')}"),
-        ("Back to", f"{application['name']} {point['version']}, schema {listed(point['alembic_heads'] or ['no revision'])}, {amount(plan['rows_then'], 'row')}"),
-        ("Release point", f"{point['id']}, recorded {point['recorded_at']} by {point['recorded_by']}, {'verified' if point['verified'] else 'not verified'}"),
-        ("Backup", f"{plan['backup']['name']} of {plan['backup']['created_at']}, {plan['backup']['format']}, {size(plan['backup']['bytes'])}, read whole and proven"),
+        *_repeated("Evidence", plan["evidence"] or ["the probes found nothing wrong"]),
+        ("Now", _state(application["name"], application["from"], database["alembic_heads"], plan["rows_now"])),
+        ("Back to", _state(application["name"], application["to"], database["alembic_heads_then"], plan["rows_then"])),
+        *_sources(plan),
     ]
     return "\n".join(
         [
-            f"Rollback plan {plan['run']}",
+            f"Plan of run {plan['run']}",
             "",
-            *table(facts),
+            *table([[f"  {name}", said] for name, said in facts]),
             "",
-            "What goes back in time (writes since the backup)",
+            "What goes back in time",
             *_forecast_lines(plan["forecast"]),
             "",
             "Steps",
-            *_step_lines(plan),
+            *_step_lines(plan["steps"]),
             "",
-            f"Expected: {duration(plan['expected_s'])} in all, {duration(plan['outage_s'])} of it without service; the target is {duration(plan['target_s'])}.",
+            f"Expected: {duration(plan['expected_s'])}, of which {duration(plan['outage_s'])} without service. Target: {duration(plan['target_s'])}.",
             f"Way back: {plan['way_back']}",
             *(f"Warning: {warning}" for warning in plan["warnings"]),
-            *(f"Refused: {refusal}" for refusal in plan["refusals"]),
         ]
     )
 
 
-def _lines(entries: Sequence[str]) -> str:
-    return "; ".join(entries)
+def _state(name: str, versions: Mapping[str, str], heads: Sequence[str], rows: int) -> str:
+    return f"{name} {listed(sorted(set(versions.values())) or ['unknown'])}, schema {listed(heads or ['without revision'])}, {amount(rows, 'row')}"
+
+
+def _sources(plan: Mapping[str, Any]) -> List[Tuple[str, str]]:
+    if "undoes" in plan:
+        return [("Undoes", f"run {plan['undoes']}")]
+    point, backup = plan["release_point"], plan["backup"]
+    return [
+        ("Release point", f"{point['id']}, recorded {point['recorded_at']} by {point['recorded_by']}, {'verified' if point['verified'] else 'not verified'}"),
+        ("Backup", f"{backup['name']}, {backup['format']}, {size(backup['bytes'])}, read whole and proven just now"),
+    ]
+
+
+def _repeated(name: str, entries: Sequence[str]) -> List[Tuple[str, str]]:
+    return [(name if index == 0 else "", entry) for index, entry in enumerate(entries)]
 
 
 def _forecast_lines(entries: Sequence[Mapping[str, Any]]) -> List[str]:
     if not entries:
         return ["  nothing: no table was written to since"]
     rows: List[List[Any]] = [["  table", "rows now", "rows then", "inserted", "updated", "deleted"]]
-    rows += [[f"  {entry['table']}", *map(_cell, (entry["now"], entry["then"], entry["inserted"], entry["updated"], entry["deleted"]))] for entry in entries]
+    rows += [[f"  {entry['table']}", *map(count, (entry["now"], entry["then"], entry["inserted"], entry["updated"], entry["deleted"]))] for entry in entries]
     return table(rows, "<>>>>>")
 
 
-def _cell(count: Optional[int]) -> Any:
-    return "–" if count is None else count
-
-
-def _step_lines(plan: Mapping[str, Any]) -> List[str]:
+def _step_lines(steps: Sequence[Mapping[str, Any]]) -> List[str]:
+    notes = {"none": "nobody notices", "outage": "no service from here", "change": "from here only the way back leads back"}
     rows: List[List[Any]] = []
-    notes = {"none": "nobody notices", "outage": "no service from here", "change": "point of no return" if plan["steps"] else ""}
     seen = ""
-    for number, step in enumerate(plan["steps"], start=1):
+    for number, step in enumerate(steps, start=1):
         note = f"← {notes[step['effect']]}" if step["effect"] != seen else ""
         seen = step["effect"]
         rows.append([f"  {number}.", step["title"], step["where"], f"{'~' if step['estimated'] else ''}{duration(step['expected_s'])}", note])

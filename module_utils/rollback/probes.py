@@ -6,7 +6,7 @@ import time
 import urllib.error
 import urllib.request
 from dataclasses import asdict, dataclass, field
-from typing import Any, Dict, List, Optional, Tuple
+from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
 
 from ansible.module_utils.rollback.errors import RollbackError
 
@@ -25,7 +25,7 @@ class Endpoint:
 
 @dataclass
 class Answers:
-    """What an endpoint answered. `status` and `reason` are of the last attempt; `status` is 0 where there was no answer."""
+    """What an endpoint answered. `status` is of the last attempt, 0 where there was no answer; `reason` is of the last failure."""
 
     url: str
     attempts: int = 0
@@ -48,6 +48,11 @@ class Verdict:
 
     def as_dict(self) -> Dict[str, Any]:
         return asdict(self)
+
+
+def complaints(answers: Sequence[Mapping[str, Any]], host: str) -> List[str]:
+    """What was wrong, one sentence per endpoint that did not always answer well."""
+    return [f"{answer['url']} {answer['reason']} ({answer['failures']} of {answer['attempts']}, asked on {host})" for answer in answers if answer["failures"]]
 
 
 class _NoRedirect(urllib.request.HTTPRedirectHandler):
@@ -94,7 +99,8 @@ def _ask(opener: urllib.request.OpenerDirector, endpoint: Endpoint, answer: Answ
     elif version and version_header and said != version:
         answer.reason = f"answered as version {said}" if said else f"answered without the header {version_header}"
     else:
-        answer.reason = ""
+        if not answer.failures:
+            answer.reason = ""
         return True
     answer.failures += 1
     return False

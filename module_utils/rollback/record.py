@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Dict, List
 
-from ansible.module_utils.rollback import clock, journal, lock, runs
+from ansible.module_utils.rollback import clock, journal, lock, outcome, runs
 from ansible.module_utils.rollback.errors import RollbackError
 from ansible.module_utils.rollback.journal import Entry, Journal
 
@@ -22,8 +22,7 @@ def keep(params: Dict[str, Any], check_mode: bool) -> Dict[str, Any]:
         if state == "opened":
             open_run(environment, run, params["owner"], params["data"], params["take_over"])
         elif state == "closed":
-            written.append("closed", **params["data"])
-            lock.release(environment, run)
+            close_run(environment, run, params["data"])
         else:
             written.append(state, params["step"], **params["data"])
         changed = True
@@ -39,6 +38,19 @@ def open_run(environment: Path, run: str, owner: Dict[str, Any], data: Dict[str,
     except BaseException:
         lock.release(environment, run)
         raise
+
+
+def close_run(environment: Path, run: str, data: Dict[str, Any]) -> None:
+    """Write how the run ended and give the lock back. One that is incomplete stays open, so that it can be taken up."""
+    written = Journal(runs.run_dir(environment, run))
+    undone = str(written.entries()[0].data["plan"].get("undoes", ""))
+    if data["outcome"] == outcome.INCOMPLETE:
+        written.append("noted", "unfinished", **data)
+    else:
+        written.append("closed", **data)
+    if undone and data["outcome"] == outcome.SUCCEEDED:
+        Journal(runs.run_dir(environment, undone)).append("closed", outcome=outcome.UNDONE, by=run)
+    lock.release(environment, run)
 
 
 def read(environment: Path, run: str) -> Dict[str, Any]:
@@ -84,6 +96,6 @@ def measured(environment: Path, method: str) -> Dict[str, float]:
         if not run.endswith(f"-{method}"):
             continue
         entries = Journal(runs.run_dir(environment, run)).entries()
-        if journal.outcome_of(entries) == "succeeded":
+        if journal.outcome_of(entries) == outcome.SUCCEEDED:
             return {step.name: step.seconds for step in journal.steps_of(entries) if step.seconds is not None}
     return {}

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Dict, List, Optional
 
-from ansible.module_utils.rollback import clock, journal, ledger, runs
+from ansible.module_utils.rollback import clock, journal, ledger, outcome, runs
 from ansible.module_utils.rollback.backups import catalog
 from ansible.module_utils.rollback.backups.catalog import Candidate
 from ansible.module_utils.rollback.errors import RollbackError
@@ -51,7 +51,7 @@ def last_rollback(environment_directory: Path, points: List[ReleasePoint]) -> Op
     """The release point that the last successful run went back to, unless a release was recorded after it."""
     for run in reversed(runs.run_ids(environment_directory)):
         entries = journal.Journal(runs.run_dir(environment_directory, run)).entries()
-        if journal.outcome_of(entries) != "succeeded":
+        if journal.outcome_of(entries) != outcome.SUCCEEDED:
             continue
         recorded = points[-1].recorded_at if points else ""
         target = entries[0].data.get("plan", {}).get("release_point", {}).get("id")

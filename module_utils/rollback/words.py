@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Iterable, List, Sequence, Union
+from typing import Iterable, List, Optional, Sequence, Union
 
 Number = Union[int, float]
 
@@ -32,6 +32,11 @@ def size(count: Number) -> str:
 def amount(count: int, noun: str) -> str:
     """`1 row`, `2,000 rows`; for nouns that take a plain s."""
     return f"{count:,} {noun}" + ("" if count == 1 else "s")
+
+
+def count(number: Optional[int]) -> str:
+    """`1,234`, or a dash for what cannot be told."""
+    return "–" if number is None else f"{number:,}"
 
 
 def listed(names: Iterable[str], most: int = 5) -> str:

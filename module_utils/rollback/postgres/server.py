@@ -91,5 +91,5 @@ def _advice(error: Exception) -> str:
     if "password authentication failed" in text or "no password supplied" in text:
         return "Check user and rollback_database_password."
     if "does not exist" in text:
-        return "Check rollback_database."
+        return "Check its name; it may have been dropped or renamed."
     return "Check rollback_database_dsn, and that the server runs."

@@ -1,0 +1,97 @@
+"""The report of a run: everything in it comes from the plan and the journal."""
+
+from __future__ import annotations
+
+from typing import Any, Dict, List, Mapping, Sequence
+
+from ansible.module_utils.rollback import outcome
+from ansible.module_utils.rollback.words import duration
+
+METHOD_NAMES = {"restore": "Database Restore", "undo": "Undo of an earlier run"}
+_STATUS = {outcome.SUCCEEDED: "Resolved", outcome.PUT_BACK: "Pending: nothing was changed", outcome.INCOMPLETE: "Pending: needs a person"}
+
+
+def build(record: Mapping[str, Any], notes: Mapping[str, Any]) -> Dict[str, Any]:
+    """`record` is what rollback_journal returns; `notes` hold what people said: severity, root_cause, prevention."""
+    entries, steps = record["entries"], record["steps"]
+    plan = entries[0]["data"]["plan"]
+    concluded = outcome.conclude(plan, steps)
+    by_name = {step["name"]: step for step in steps}
+    swap = by_name.get("swap", {}).get("data", {})
+    swapped = by_name.get("swap", {}).get("status") == "done"
+    elapsed = float(record["elapsed_s"])
+    return {
+        "run": plan["run"],
+        "title": f"Rollback Report - {entries[0]['at'][:10]} {entries[0]['at'][11:16]} UTC",
+        "environment": plan["environment"],
+        "requested_by": plan["requested_by"],
+        "issue": plan["reason"] or "not given",
+        "severity": notes.get("severity") or "not given",
+        "method": METHOD_NAMES[plan["method"]],
+        "root_cause": notes.get("root_cause") or "to be written",
+        "prevention": notes.get("prevention") or "to be written",
+        "status": _STATUS[concluded["outcome"]],
+        **concluded,
+        "elapsed_s": elapsed,
+        "elapsed": duration(elapsed),
+        "target_s": plan["target_s"],
+        "target": duration(plan["target_s"]),
+        "in_time": elapsed <= plan["target_s"],
+        "outage_s": _outage(by_name),
+        "closed_s": swap.get("closed_s"),
+        "sessions_ended": swap.get("sessions_ended"),
+        "attempts": 1 + sum(1 for entry in entries if entry["event"] == "resumed"),
+        "plan": plan,
+        "timeline": _timeline(plan, steps, entries[0]),
+        "checks": by_name.get("verify", {}).get("data", {}).get("checks", []),
+        "set_aside": plan["database"]["aside"] if swapped else "",
+        "problems": outcome.problems(steps),
+        "actions": _actions(plan, concluded["outcome"], swapped),
+    }
+
+
+def _outage(steps: Mapping[str, Mapping[str, Any]]) -> "float | None":
+    """Seconds from the order to stop the application until the old version had been started and answered."""
+    if any(name not in steps or steps[name]["seconds"] is None for name in ("stop", "start")):
+        return None
+    return round(steps["start"]["began_s"] + steps["start"]["seconds"] - steps["stop"]["began_s"], 1)
+
+
+def _timeline(plan: Mapping[str, Any], steps: Sequence[Mapping[str, Any]], opened: Mapping[str, Any]) -> List[Dict[str, Any]]:
+    """Planned steps in order with what became of them, and steps that nobody planned where they happened."""
+    titles = {step["id"]: step for step in plan["steps"]}
+    done = {step["name"] for step in steps}
+    before = float(opened["data"].get("asked_s_before", 0.0))
+    lines = [{"id": "plan", "title": "Look, choose the target, prove the backup and plan", "status": "done", "began_s": 0.0, "seconds": before, "error": "", "expected_s": None}]
+    for step in steps:
+        planned = titles.get(step["name"], {})
+        lines.append(
+            {
+                "id": step["name"],
+                "title": planned.get("title", f"Start {plan['application']['name']} again, as it was" if step["name"] == "put_back" else step["name"]),
+                "status": step["status"],
+                "began_s": step["began_s"] + before,
+                "seconds": step["seconds"],
+                "error": step["error"],
+                "expected_s": planned.get("expected_s"),
+            }
+        )
+    lines += [
+        {"id": step["id"], "title": step["title"], "status": "not reached", "began_s": None, "seconds": None, "error": "", "expected_s": step["expected_s"]}
+        for step in plan["steps"]
+        if step["id"] not in done
+    ]
+    return lines
+
+
+def _actions(plan: Mapping[str, Any], ended: str, swapped: bool) -> List[str]:
+    actions = []
+    if ended != outcome.SUCCEEDED:
+        actions.append("Find the cause of the failure above; the run's journal has every step.")
+    if swapped and plan["forecast"]:
+        actions.append(f"Look through what was written since the backup; it is in database {plan['database']['aside']}.")
+    if plan["method"] == "restore" and ended == outcome.SUCCEEDED:
+        actions.append("Keep the bad version from being deployed again until its cause is mended.")
+        actions.append("External systems (queues, mails, payments, search indexes) were not moved back in time: compare them.")
+    actions.append("Write down root cause and prevention above.")
+    return actions
