@@ -4,13 +4,14 @@
 from __future__ import annotations
 
 import json
+import os
 import shlex
 from pathlib import Path
 from typing import Any
 
 import ansible.module_utils
 import yaml
-from ansible import context
+from ansible import constants, context
 from ansible.errors import AnsibleFilterError
 from ansible.parsing.dataloader import DataLoader
 from ansible.utils.vars import load_extra_vars
@@ -20,7 +21,7 @@ _PROJECT = Path(__file__).resolve().parents[1]
 if str(_PROJECT / "module_utils") not in ansible.module_utils.__path__:
     ansible.module_utils.__path__.append(str(_PROJECT / "module_utils"))
 
-from ansible.module_utils.rollback import clock, controller, inputs, outcome, plan, probes, report, runs, words  # noqa: E402
+from ansible.module_utils.rollback import clock, controller, inputs, plan, probes, report, runs, words  # noqa: E402
 from ansible.module_utils.rollback.errors import RollbackError  # noqa: E402
 
 
@@ -35,7 +36,17 @@ def plain(value: Any) -> Any:
 
 def unknown_inputs(short: dict[str, str]) -> list[str]:
     """Sentences about variables given with -e that are neither `short` inputs (name → what it is for) nor of a role."""
-    return inputs.unknown(load_extra_vars(DataLoader()), {**plain(short), **_role_inputs()})
+    given = load_extra_vars(DataLoader())
+    return inputs.lost_words(_arguments(), given) + inputs.unknown(given, {**plain(short), **_role_inputs()})
+
+
+def free_text(value: str, name: str) -> str:
+    """The whole sentence that was given with -e, or `value`."""
+    return inputs.free_text(name, _arguments()) or plain(value)
+
+
+def _arguments() -> list[str]:
+    return [str(argument) for argument in context.CLIARGS.get("extra_vars") or ()]
 
 
 def _role_inputs() -> dict[str, str]:
@@ -48,19 +59,49 @@ def _role_inputs() -> dict[str, str]:
 def typed_command(playbook: str, known: dict[str, str]) -> str:
     """The command that started this, to be typed again: the playbook, the inventory, and the variables given with -e."""
     given = load_extra_vars(DataLoader())
-    said = [f"-e {shlex.quote(f'{name}={plain(value)}')}" for name, value in given.items() if name in known and "_" not in name]
+    said = [_option(name, free_text(value, name)) for name, value in given.items() if name in known]
     return " ".join(filter(None, ["ansible-playbook", inventory_option(""), playbook, *said]))
+
+
+def _option(name: str, value: Any) -> str:
+    """`-e name=value`, quoted for Ansible too where the value has blanks."""
+    quoted = f'"{value}"' if " " in str(value) else value
+    return f"-e {shlex.quote(f'{name}={quoted}')}"
 
 
 def inventory_option(_: Any) -> str:
     """`-i …` as it was given, or nothing where ansible.cfg chose the inventory."""
-    return " ".join(f"-i {shlex.quote(str(source))}" for source in context.CLIARGS.get("inventory") or ())
+    sources = [str(source) for source in context.CLIARGS.get("inventory") or ()]
+    if sources == [str(source) for source in constants.DEFAULT_HOST_LIST]:
+        return ""
+    return " ".join(f"-i {shlex.quote(os.path.relpath(source) if os.path.exists(source) else source)}" for source in sources)
 
 
 def urls_below(endpoints: list[dict[str, Any]], base_url: str) -> list[dict[str, Any]]:
     """Endpoints by path, as http_probe takes them by URL."""
     base = plain(base_url).rstrip("/")
     return [{**{name: value for name, value in endpoint.items() if name != "path"}, "url": base + endpoint["path"]} for endpoint in plain(endpoints)]
+
+
+def health_checks(hosts: list[Any]) -> list[dict[str, Any]]:
+    """One named result for each application host, from what it found of itself."""
+    return [
+        {
+            "name": f"health of {host['inventory_hostname']}",
+            "ok": bool(host.get("verify_healthy", False)),
+            "detail": "every endpoint answered well" if host.get("verify_healthy") else "; ".join(plain(host.get("verify_complaints") or ["it was not asked"])),
+        }
+        for host in hosts
+    ]
+
+
+def host_problems(hosts: list[Any], wanted: str) -> list[str]:
+    """A sentence for each application host that did not come into the `wanted` state, with what it said."""
+    return [
+        f"{host['inventory_hostname']} is not {wanted}: {host.get('rollback_host_problem', 'it cannot be reached')}"
+        for host in hosts
+        if host.get("app_rollback_state", "") != plain(wanted)
+    ]
 
 
 def new_run_id(method: str) -> str:
@@ -90,6 +131,9 @@ class FilterModule:
         return {
             "unknown_inputs": unknown_inputs,
             "typed_command": typed_command,
+            "free_text": free_text,
+            "health_checks": health_checks,
+            "host_problems": host_problems,
             "urls_below": urls_below,
             "inventory_option": inventory_option,
             "new_run_id": new_run_id,
@@ -99,7 +143,6 @@ class FilterModule:
             "complaints": lambda answers, host: probes.complaints(plain(answers), str(host)),
             "controller_process": lambda who: controller.this_process(plain(who) or ""),
             "controller_verdict": lambda lock: controller.verdict(plain(lock)),
-            "conclusion": lambda record: outcome.conclude(plain(record)["entries"][0]["data"]["plan"], plain(record)["steps"]),
             "rollback_report": lambda record, notes: report.build(plain(record), plain(notes)),
             "below_project": lambda path: str(_PROJECT / plain(path)),
             "count_cell": lambda count: words.count(plain(count)),

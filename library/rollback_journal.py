@@ -79,6 +79,11 @@ steps:
   returned: success
   type: list
   elements: dict
+problems:
+  description: What went wrong in the last attempt.
+  returned: success
+  type: list
+  elements: str
 outcome:
   description: C(succeeded), C(failed), C(undone) … or C(unfinished), read from the journal.
   returned: success

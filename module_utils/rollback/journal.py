@@ -172,6 +172,12 @@ def steps_of(entries: List[Entry]) -> List[StepState]:
     return list(states.values())
 
 
+def problems_of(entries: List[Entry]) -> List[str]:
+    """What went wrong in the last attempt, in order, each once."""
+    last = max((index for index, entry in enumerate(entries) if entry.event in ("opened", "resumed")), default=0)
+    return list(dict.fromkeys(str(entry.data["error"]) for entry in entries[last:] if entry.data.get("error")))
+
+
 def _seconds(since: Entry, until: Entry) -> float:
     """Between two entries: by the monotonic clock, or by the calendar where a reboot lies between."""
     if since.boot == until.boot:

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any, Dict, List, Mapping, Sequence
+from typing import Any, Dict, Mapping, Sequence
 
 SUCCEEDED, PUT_BACK, INCOMPLETE, UNDONE = "succeeded", "put_back", "incomplete", "undone"
 
 
-def conclude(plan: Mapping[str, Any], steps: Sequence[Mapping[str, Any]]) -> Dict[str, Any]:
+def conclude(plan: Mapping[str, Any], steps: Sequence[Mapping[str, Any]], problems: Sequence[str]) -> Dict[str, Any]:
     """`outcome`, a `sentence` for the person on call, and the `next` command.
 
     `succeeded`: every step of the plan is done. `put_back`: the swap did not happen and the application runs as
     before. `incomplete`: somebody has to look.
     """
     status = {step["name"]: step["status"] for step in steps}
-    failed = next((step for step in steps if step["status"] == "failed"), None)
-    why = f" Cause: {failed['error']}" if failed else ""
+    why = f" Cause: {problems[0]}" if problems else ""
     database, application = plan["database"]["name"], plan["application"]["name"]
     same_again = plan["command"]
     if all(status.get(step["id"]) == "done" for step in plan["steps"]):
@@ -25,10 +24,6 @@ def conclude(plan: Mapping[str, Any], steps: Sequence[Mapping[str, Any]]) -> Dic
     if status.get("stop") is None or status.get("put_back") == "done":
         return _conclusion(PUT_BACK, f"Database {database} is as it was, and {application} runs as before.{why}", same_again)
     return _conclusion(INCOMPLETE, f"Database {database} is as it was, but {application} may be stopped.{why}", same_again)
-
-
-def problems(steps: Sequence[Mapping[str, Any]]) -> List[str]:
-    return [f"{step['name']}: {step['error']}" for step in steps if step["status"] == "failed"]
 
 
 def _versions(plan: Mapping[str, Any]) -> str:

@@ -132,7 +132,7 @@ def _swap_titles(live: str, incoming: str, aside: str, application: Application,
     hosts = listed(sorted(to))
     return [
         ("stop", f"Stop {application.name} {listed(application.running)}", hosts, "outage"),
-        ("swap", f"Rename {live} to {aside}, and {incoming} to {live}, at once", "database", "change"),
+        ("swap", f"Swap the two; what is live now is kept as {aside}", "database", "change"),
         ("start", f"Start {application.name} {listed(sorted(set(to.values())))}", hosts, "change"),
         ("verify", "Verify health, revision, schema and rows", f"database, {hosts}", "change"),
     ]
@@ -270,11 +270,13 @@ def _forecast_lines(entries: Sequence[Mapping[str, Any]]) -> List[str]:
 
 
 def _step_lines(steps: Sequence[Mapping[str, Any]]) -> List[str]:
-    notes = {"none": "nobody notices", "outage": "no service from here", "change": "from here only the way back leads back"}
-    rows: List[List[Any]] = []
-    seen = ""
-    for number, step in enumerate(steps, start=1):
-        note = f"← {notes[step['effect']]}" if step["effect"] != seen else ""
-        seen = step["effect"]
-        rows.append([f"  {number}.", step["title"], step["where"], f"{'~' if step['estimated'] else ''}{duration(step['expected_s'])}", note])
-    return table(rows, "<<<>")
+    notes = {"none": "beside the live system; nobody notices", "outage": "without service from here", "change": "from here only the way back leads back"}
+    rows = [[f"  {number:2}.", step["title"], step["where"], f"{'~' if step['estimated'] else ''}{duration(step['expected_s'])}"] for number, step in enumerate(steps, start=1)]
+    lines: List[str] = []
+    effect = ""
+    for step, line in zip(steps, table(rows, "<<<>")):
+        if step["effect"] != effect:
+            effect = step["effect"]
+            lines.append(f"  {notes[effect]}:")
+        lines.append(f"  {line}")
+    return lines

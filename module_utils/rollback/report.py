@@ -15,7 +15,7 @@ def build(record: Mapping[str, Any], notes: Mapping[str, Any]) -> Dict[str, Any]
     """`record` is what rollback_journal returns; `notes` hold what people said: severity, root_cause, prevention."""
     entries, steps = record["entries"], record["steps"]
     plan = entries[0]["data"]["plan"]
-    concluded = outcome.conclude(plan, steps)
+    concluded = outcome.conclude(plan, steps, record["problems"])
     by_name = {step["name"]: step for step in steps}
     swap = by_name.get("swap", {}).get("data", {})
     swapped = by_name.get("swap", {}).get("status") == "done"
@@ -45,7 +45,7 @@ def build(record: Mapping[str, Any], notes: Mapping[str, Any]) -> Dict[str, Any]
         "timeline": _timeline(plan, steps, entries[0]),
         "checks": by_name.get("verify", {}).get("data", {}).get("checks", []),
         "set_aside": plan["database"]["aside"] if swapped else "",
-        "problems": outcome.problems(steps),
+        "problems": list(record["problems"]),
         "actions": _actions(plan, concluded["outcome"], swapped),
     }
 

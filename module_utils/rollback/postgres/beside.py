@@ -35,8 +35,11 @@ def create(connection: "psycopg.Connection[Any]", live: str, name: str) -> int:
     One of that name is left from an earlier attempt of the same run, and is dropped first.
     """
     drop(connection, name)
+    # The template's own tablespace goes unsaid: naming it would ask for a right that using it does not need.
     row = connection.execute(
-        "SELECT pg_get_userbyid(d.datdba), pg_encoding_to_char(d.encoding), t.spcname, to_jsonb(d) FROM pg_database d JOIN pg_tablespace t ON t.oid = d.dattablespace WHERE d.datname = %s",
+        "SELECT pg_get_userbyid(d.datdba), pg_encoding_to_char(d.encoding), t.spcname, to_jsonb(d)"
+        " FROM pg_database d JOIN pg_database template ON template.datname = 'template0'"
+        " LEFT JOIN pg_tablespace t ON t.oid = d.dattablespace AND d.dattablespace <> template.dattablespace WHERE d.datname = %s",
         [live],
     ).fetchone()
     if row is None:
@@ -47,7 +50,7 @@ def create(connection: "psycopg.Connection[Any]", live: str, name: str) -> int:
         sql.SQL("TEMPLATE template0 ENCODING {}").format(sql.Literal(encoding)),
         sql.SQL("LC_COLLATE {} LC_CTYPE {}").format(sql.Literal(catalog["datcollate"]), sql.Literal(catalog["datctype"])),
         *_locale(catalog),
-        sql.SQL("TABLESPACE {}").format(sql.Identifier(tablespace)),
+        *([sql.SQL("TABLESPACE {}").format(sql.Identifier(tablespace))] if tablespace else []),
     ]
     connection.execute(sql.SQL("CREATE DATABASE {} ").format(sql.Identifier(name)) + sql.SQL(" ").join(options))
     return oid_of(connection, name)

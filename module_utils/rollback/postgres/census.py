@@ -30,7 +30,7 @@ _NOT_OF_EXTENSION = "NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = '{cat
 _RELATION = f"{_OURS} AND {_NOT_OF_EXTENSION.format(catalog='pg_class', oid='c.oid')}"
 
 _TABLES = f"""
-SELECT format('%I.%I', n.nspname, c.relname) AS name, n.nspname, c.relname, c.oid::int8,
+SELECT format('%%I.%%I', n.nspname, c.relname) AS name, n.nspname, c.relname, c.oid::int8,
        s.n_tup_ins, s.n_tup_upd, s.n_tup_del,
        CASE WHEN %(role)s::text IS NULL THEN NULL ELSE has_schema_privilege(%(role)s, n.oid, 'USAGE') AND has_table_privilege(%(role)s, c.oid, 'SELECT') END
 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace LEFT JOIN pg_stat_all_tables s ON s.relid = c.oid
@@ -65,7 +65,7 @@ SELECT 'index', format('%I.%I', n.nspname, c.relname), pg_get_indexdef(c.oid) ||
 FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid JOIN pg_class r ON r.oid = i.indrelid JOIN pg_namespace n ON n.oid = c.relnamespace
 WHERE r.relkind IN ('r', 'p', 'm') AND {_RELATION}
 UNION ALL
-SELECT 'trigger', format('%I.%I.%I', n.nspname, c.relname, g.tgname), pg_get_triggerdef(g.oid) || ' ' || g.tgenabled
+SELECT 'trigger', format('%I.%I.%I', n.nspname, c.relname, g.tgname), pg_get_triggerdef(g.oid) || ' ' || g.tgenabled::text
 FROM pg_trigger g JOIN pg_class c ON c.oid = g.tgrelid JOIN pg_namespace n ON n.oid = c.relnamespace WHERE NOT g.tgisinternal AND {_RELATION}
 UNION ALL
 SELECT 'policy', format('%I.%I.%I', n.nspname, c.relname, p.polname),
@@ -77,7 +77,7 @@ SELECT 'function', format('%I.%I(%s)', n.nspname, f.proname, pg_get_function_ide
 FROM pg_proc f JOIN pg_namespace n ON n.oid = f.pronamespace WHERE {_OURS} AND {_NOT_OF_EXTENSION.format(catalog='pg_proc', oid='f.oid')}
 UNION ALL
 SELECT 'type', format('%I.%I', n.nspname, t.typname),
-       t.typtype || coalesce((SELECT string_agg(e.enumlabel, ',' ORDER BY e.enumsortorder) FROM pg_enum e WHERE e.enumtypid = t.oid), '') || coalesce(format_type(nullif(t.typbasetype, 0), t.typtypmod), '')
+       t.typtype::text || coalesce((SELECT string_agg(e.enumlabel, ',' ORDER BY e.enumsortorder) FROM pg_enum e WHERE e.enumtypid = t.oid), '') || coalesce(format_type(nullif(t.typbasetype, 0), t.typtypmod), '')
 FROM pg_type t JOIN pg_namespace n ON n.oid = t.typnamespace
 WHERE t.typtype IN ('e', 'd', 'r') AND {_OURS} AND {_NOT_OF_EXTENSION.format(catalog='pg_type', oid='t.oid')}
 UNION ALL
