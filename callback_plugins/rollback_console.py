@@ -24,7 +24,17 @@ author: [The Rollback authors]
 _BOOKKEEPING = {
     f"{prefix}{name}"
     for prefix in ("", "ansible.builtin.")
-    for name in ("assert", "include_role", "import_role", "include_tasks", "import_tasks", "meta", "set_fact", "set_stats", "validate_argument_spec")
+    for name in (
+        "assert",
+        "include_role",
+        "import_role",
+        "include_tasks",
+        "import_tasks",
+        "meta",
+        "set_fact",
+        "set_stats",
+        "validate_argument_spec",
+    )
 }
 _BOOKKEEPING.add("rollback_journal")
 _SPEECH = {"debug", "ansible.builtin.debug"}
@@ -60,7 +70,9 @@ class CallbackModule(CallbackBase):
             self._say("\n".join(f"  {line}".rstrip() for line in str(content.get("msg", "")).splitlines()))
             return
         changed = content.get("changed", False)
-        self._result(task, f"{'changed' if changed else 'ok'}", host, constants.COLOR_CHANGED if changed else constants.COLOR_OK)
+        self._result(
+            task, f"{'changed' if changed else 'ok'}", host, constants.COLOR_CHANGED if changed else constants.COLOR_OK
+        )
         if self._wants_all():
             self._say(self._dump_results(content, indent=4))
 

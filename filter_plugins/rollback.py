@@ -51,7 +51,9 @@ def _arguments() -> list[str]:
 
 def _role_inputs() -> dict[str, str]:
     """Every input that a role declares, by name."""
-    specs = (yaml.safe_load(path.read_text()) for path in sorted((_PROJECT / "roles").glob("*/meta/argument_specs.yml")))
+    specs = (
+        yaml.safe_load(path.read_text()) for path in sorted((_PROJECT / "roles").glob("*/meta/argument_specs.yml"))
+    )
     entries = (entry for spec in specs for entry in spec["argument_specs"].values())
     return {name: str(option["description"]) for entry in entries for name, option in entry.get("options", {}).items()}
 
@@ -74,13 +76,18 @@ def inventory_option(_: Any) -> str:
     sources = [str(source) for source in context.CLIARGS.get("inventory") or ()]
     if sources == [str(source) for source in constants.DEFAULT_HOST_LIST]:
         return ""
-    return " ".join(f"-i {shlex.quote(os.path.relpath(source) if os.path.exists(source) else source)}" for source in sources)
+    return " ".join(
+        f"-i {shlex.quote(os.path.relpath(source) if os.path.exists(source) else source)}" for source in sources
+    )
 
 
 def urls_below(endpoints: list[dict[str, Any]], base_url: str) -> list[dict[str, Any]]:
     """Endpoints by path, as http_probe takes them by URL."""
     base = plain(base_url).rstrip("/")
-    return [{**{name: value for name, value in endpoint.items() if name != "path"}, "url": base + endpoint["path"]} for endpoint in plain(endpoints)]
+    return [
+        {**{name: value for name, value in endpoint.items() if name != "path"}, "url": base + endpoint["path"]}
+        for endpoint in plain(endpoints)
+    ]
 
 
 def health_checks(hosts: list[Any]) -> list[dict[str, Any]]:
@@ -89,10 +96,20 @@ def health_checks(hosts: list[Any]) -> list[dict[str, Any]]:
         {
             "name": f"health of {host['inventory_hostname']}",
             "ok": bool(host.get("verify_healthy", False)),
-            "detail": "every endpoint answered well" if host.get("verify_healthy") else "; ".join(plain(host.get("verify_complaints") or ["it was not asked"])),
+            "detail": "every endpoint answered well"
+            if host.get("verify_healthy")
+            else "; ".join(plain(host.get("verify_complaints") or ["it was not asked"])),
         }
         for host in hosts
     ]
+
+
+def checks_text(checks: list[dict[str, Any]]) -> str:
+    return "\n".join(
+        words.table(
+            [["passed" if check["ok"] else "FAILED", check["name"], check["detail"]] for check in plain(checks)]
+        )
+    )
 
 
 def host_problems(hosts: list[Any], wanted: str) -> list[str]:
@@ -121,7 +138,12 @@ def plan_undo(facts: dict[str, Any]) -> dict[str, Any]:
 def _planned(build: Any, facts: dict[str, Any], *names: str) -> dict[str, Any]:
     known = plain(facts)
     try:
-        return build(plan.Request(**known["request"]), *(known[name] for name in names), plan.Application(**known["application"]), known["measured"])
+        return build(
+            plan.Request(**known["request"]),
+            *(known[name] for name in names),
+            plan.Application(**known["application"]),
+            known["measured"],
+        )
     except RollbackError as error:
         raise AnsibleFilterError(str(error)) from error
 
@@ -145,6 +167,7 @@ class FilterModule:
             "controller_verdict": lambda lock: controller.verdict(plain(lock)),
             "rollback_report": lambda record, notes: report.build(plain(record), plain(notes)),
             "below_project": lambda path: str(_PROJECT / plain(path)),
+            "checks_text": checks_text,
             "count_cell": lambda count: words.count(plain(count)),
             "duration": lambda seconds: words.duration(float(seconds)),
         }

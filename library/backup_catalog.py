@@ -107,7 +107,9 @@ def look(params, check_mode):
     expired = []
     if params["retention"]:
         points = ledger.read(runs.environment_dir(params["state_dir"], params["environment_name"]))
-        expired = catalog.expired(found, params["keep"], params["keep_days"], {point.backup for point in points}, clock.utc_now())
+        expired = catalog.expired(
+            found, params["keep"], params["keep_days"], {point.backup for point in points}, clock.utc_now()
+        )
     if not check_mode:
         for candidate in expired:
             create.remove(Path(candidate.path))

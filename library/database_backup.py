@@ -146,8 +146,14 @@ def take(params, check_mode):
         action = f"would dump {request.database} with pg_dump {tools} into {request.directory}"
         return {"changed": True, "path": "", "manifest": {}, "actions": [action]}
     manifest = create.create(server, tools, request)
-    action = f"dumped {amount(manifest.census.rows, 'row')} in {amount(len(manifest.census.tables), 'table')} into {manifest.backup} ({size(manifest.bytes)}) and read it back"
-    return {"changed": True, "path": str(request.directory / manifest.backup), "manifest": manifest.as_dict(), "actions": [action]}
+    counted = f"{amount(manifest.census.rows, 'row')} in {amount(len(manifest.census.tables), 'table')}"
+    action = f"dumped {counted} into {manifest.backup} ({size(manifest.bytes)}) and read it back"
+    return {
+        "changed": True,
+        "path": str(request.directory / manifest.backup),
+        "manifest": manifest.as_dict(),
+        "actions": [action],
+    }
 
 
 def main() -> None:

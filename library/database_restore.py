@@ -6,7 +6,8 @@ DOCUMENTATION = r"""
 module: database_restore
 short_description: Restore a backup into a new database beside the live one
 description:
-  - Creates the database with owner, encoding and locale of the live one, loads the backup and stops at the first error, carries over the settings, collects statistics, and compares the result with the manifest.
+  - Creates the database with owner, encoding and locale of the live one, loads the backup and stops at the first error.
+  - Then carries over the settings, collects statistics, and compares the result with the manifest.
   - The live database is not touched. Where anything fails, the new database is dropped.
   - Called again in the same run, it keeps a database that was already compared, and makes any other anew.
 options:
@@ -109,7 +110,12 @@ ARGUMENT_SPEC = {
 def beside(params, check_mode):
     server = Server.of(params["dsn"], params["password"])
     if check_mode:
-        return {"changed": True, "oid": 0, "rows": 0, "actions": [f"would restore {params['backup']} into {params['into']}"]}
+        return {
+            "changed": True,
+            "oid": 0,
+            "rows": 0,
+            "actions": [f"would restore {params['backup']} into {params['into']}"],
+        }
     with server.connect() as connection:
         tools = client_tools.find(connection.info.server_version // 10000, params["client_bin_dir"] or None)
         request = restore.Request(

@@ -102,8 +102,15 @@ def exchange(params, check_mode):
     renames = [f"{wanted.live} → {wanted.aside}", f"{wanted.incoming} → {wanted.live}"]
     with server.connect() as connection:
         if check_mode:
-            return {"changed": not swap.is_done(connection, wanted), "sessions_ended": 0, "closed_s": 0.0, "actions": renames}
-        with journal_in(params["run_dir"]).step("swap", live_oid=wanted.live_oid, incoming_oid=wanted.incoming_oid) as result:
+            return {
+                "changed": not swap.is_done(connection, wanted),
+                "sessions_ended": 0,
+                "closed_s": 0.0,
+                "actions": renames,
+            }
+        with journal_in(params["run_dir"]).step(
+            "swap", live_oid=wanted.live_oid, incoming_oid=wanted.incoming_oid
+        ) as result:
             done = swap.perform(connection, wanted)
             result.update(done.as_dict())
     return {**done.as_dict(), "actions": renames if done.changed else ["the swap had happened already"]}

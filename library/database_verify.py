@@ -99,7 +99,13 @@ def verify(params, check_mode):
         with census.snapshot(connection):
             found = census.take(connection, params["version_table"], role)
         readable = (expected or found).tables
-        refused = census.read_as(connection, role, [name for name, table in readable.items() if table.readable and name in found.tables]) if role else []
+        refused = (
+            census.read_as(
+                connection, role, [name for name, table in readable.items() if table.readable and name in found.tables]
+            )
+            if role
+            else []
+        )
     checks = verification.of_database(found, params["heads"], expected, params["oid"] or None, refused, role)
     return {"changed": False, "ok": all(check.ok for check in checks), "checks": [check.as_dict() for check in checks]}
 

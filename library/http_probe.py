@@ -104,7 +104,9 @@ ARGUMENT_SPEC = {
 
 def ask(params, check_mode):
     endpoints = [probes.Endpoint(**endpoint) for endpoint in params["endpoints"]]
-    limits = {name: params[name] for name in ("successes", "within_s", "interval_s", "rounds", "version", "version_header")}
+    limits = {
+        name: params[name] for name in ("successes", "within_s", "interval_s", "rounds", "version", "version_header")
+    }
     return {"changed": False, **probes.probe(endpoints, **limits).as_dict()}
 
 

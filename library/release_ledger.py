@@ -104,7 +104,11 @@ def record(params, check_mode):
             if not check_mode:
                 ledger.append(directory, wanted)
             points.append(wanted)
-    return {"changed": changed, "point": wanted.as_dict() if wanted else {}, "points": [point.as_dict() for point in points]}
+    return {
+        "changed": changed,
+        "point": wanted.as_dict() if wanted else {},
+        "points": [point.as_dict() for point in points],
+    }
 
 
 def main() -> None:

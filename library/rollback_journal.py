@@ -112,7 +112,11 @@ ARGUMENT_SPEC = {
     "state_dir": {"type": "str", "required": True},
     "environment_name": {"type": "str", "required": True},
     "run": {"type": "str", "default": ""},
-    "state": {"type": "str", "choices": ["read", "opened", "began", "done", "failed", "noted", "closed"], "default": "read"},
+    "state": {
+        "type": "str",
+        "choices": ["read", "opened", "began", "done", "failed", "noted", "closed"],
+        "default": "read",
+    },
     "step": {"type": "str", "default": ""},
     "data": {"type": "dict", "default": {}},
     "owner": {"type": "dict", "default": {}},

@@ -1,8 +1,8 @@
 """Real parts: the programs that tests need and do not imitate.
 
-A test says what it needs by a marker (`@pytest.mark.postgres15`). Where the part is missing the test is skipped, or, with
-REQUIRE_ALL_PARTS=1 in the environment (the CI sets it), it fails: a green run must never hide that half of it did not
-happen. The end of every run lists the parts it asked for, their versions, and what the missing ones left out.
+A test says what it needs by a marker (`@pytest.mark.postgres15`). Where the part is missing the test is skipped, or,
+with REQUIRE_ALL_PARTS=1 in the environment (the CI sets it), it fails: a green run must never hide that half of it did
+not happen. The end of every run lists the parts it asked for, their versions, and what the missing ones left out.
 
 A new part is one row in PARTS. A fixture asks `find("postgres15")` for its place.
 """
@@ -26,7 +26,7 @@ import pytest
 
 REQUIRE_ALL = "REQUIRE_ALL_PARTS"
 PROPERTY = "real_part"
-DEBIAN_SBIN = "/usr/sbin:/usr/local/sbin"
+ADMIN_PATH = "/usr/sbin:/usr/local/sbin"  # a user's PATH on Debian lacks it
 ANSWER_WITHIN_S = 10
 
 
@@ -49,12 +49,23 @@ class Part:
     remedy: str
 
 
+def search_path() -> str:
+    """PATH, with the programs of this virtual environment first, as `make` has it, and those of administrators last."""
+    return f"{Path(sys.executable).parent}:{os.environ.get('PATH', '')}:{ADMIN_PATH}"
+
+
 def answer_of(argv: Sequence[str | Path]) -> str | None:
     """What a program prints, or None where it cannot be started, hangs, or says nothing."""
     try:
         # The return code is not asked: `sshd -V` prints its version and fails.
         done = subprocess.run(
-            argv, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=ANSWER_WITHIN_S, check=False
+            argv,
+            env={**os.environ, "PATH": search_path()},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=ANSWER_WITHIN_S,
+            check=False,
         )
     except (OSError, subprocess.TimeoutExpired):
         return None
@@ -63,7 +74,7 @@ def answer_of(argv: Sequence[str | Path]) -> str | None:
 
 def program(argv: Sequence[str | Path], pattern: str) -> Found | None:
     """The program argv[0], whose version is the first group of `pattern` in what `argv` prints."""
-    place = shutil.which(argv[0], path=f"{Path(sys.executable).parent}:{os.environ.get('PATH', '')}:{DEBIAN_SBIN}")
+    place = shutil.which(argv[0], path=search_path())
     said = answer_of([place, *argv[1:]]) if place else None
     version = re.search(pattern, said) if said else None
     return Found(version.group(1), Path(str(place))) if version else None
@@ -128,7 +139,7 @@ PARTS = (
         "molecule",
         "Molecule",
         "scenarios that import the real playbooks",
-        lambda: program(["molecule", "--version"], r"molecule\S* (\d+\.\d+\.\d+)"),
+        lambda: program(["molecule", "--version"], r"molecule .*?(\d+\.\d+\.\d+)"),
         "make setup-dev",
     ),
 )

@@ -14,7 +14,12 @@ from ansible.module_utils.rollback import clock
 def this_process(who: str = "") -> Dict[str, Any]:
     """`who`, `host`, `pid` and `boot` of the ansible-playbook that evaluates this."""
     parent = multiprocessing.parent_process()  # tasks are templated in children of ansible-playbook
-    return {"who": who or _login(), "host": socket.gethostname(), "pid": parent.pid if parent else os.getpid(), "boot": clock.boot_id()}
+    return {
+        "who": who or _login(),
+        "host": socket.gethostname(),
+        "pid": parent.pid if parent else os.getpid(),
+        "boot": clock.boot_id(),
+    }
 
 
 def verdict(lock: Mapping[str, Any]) -> str:

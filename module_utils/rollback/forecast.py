@@ -35,7 +35,8 @@ def of_restore(now: Census, then: Census) -> List[TableForecast]:
     """One entry per table that exists now or existed then, by name."""
     same_statistics = now.stats_reset == then.stats_reset and now.database_oid == then.database_oid
     return [
-        _table(name, now.tables.get(name), then.tables.get(name), same_statistics) for name in sorted(now.tables.keys() | then.tables.keys())
+        _table(name, now.tables.get(name), then.tables.get(name), same_statistics)
+        for name in sorted(now.tables.keys() | then.tables.keys())
     ]
 
 
@@ -45,7 +46,11 @@ def _table(name: str, now: Optional[Table], then: Optional[Table], same_statisti
         return TableForecast(name, *rows, inserted=now.inserted, updated=now.updated, deleted=now.deleted)
     if not now or not then or not same_statistics or now.oid != then.oid:
         return TableForecast(name, *rows)
-    return TableForecast(name, *rows, *(_since(getattr(now, field), getattr(then, field)) for field in ("inserted", "updated", "deleted")))
+    return TableForecast(
+        name,
+        *rows,
+        *(_since(getattr(now, field), getattr(then, field)) for field in ("inserted", "updated", "deleted")),
+    )
 
 
 def _since(now: Optional[int], then: Optional[int]) -> Optional[int]:

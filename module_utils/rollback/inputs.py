@@ -23,7 +23,11 @@ def unknown(given: Iterable[str], known: Mapping[str, str]) -> List[str]:
         if name in known or name.startswith(FOREIGN_PREFIXES) or name == _LEFT_OVER:
             continue
         near = difflib.get_close_matches(name, list(known), n=1)
-        advice = f"Did you mean {near[0]}?" if near else f"Short ones are: {', '.join(sorted(k for k in known if '_' not in k))}."
+        advice = (
+            f"Did you mean {near[0]}?"
+            if near
+            else f"Short ones are: {', '.join(sorted(k for k in known if '_' not in k))}."
+        )
         sentences.append(f"Nothing reads the variable {name}. {advice}")
     return sentences
 
@@ -42,4 +46,6 @@ def lost_words(arguments: Iterable[str], given: Mapping[str, object]) -> List[st
     known = list(arguments)
     if _LEFT_OVER not in given or any(free_text(name, known) for name in FREE_TEXT):
         return []
-    return [f"The words {str(given[_LEFT_OVER])!r} belong to no variable. Quote a value with blanks twice: -e 'reason=\"the API is down\"'."]
+    return [
+        f"The words {str(given[_LEFT_OVER])!r} belong to no variable. Quote a value with blanks twice: -e 'reason=\"the API is down\"'."
+    ]

@@ -44,18 +44,22 @@ def read(environment_directory: Path) -> List[ReleasePoint]:
     if not path.exists():
         return []
     points = []
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+    for number, line in enumerate(path.read_bytes().rstrip(b"\n").split(b"\n"), start=1):  # at no other line end: names may hold one
         try:
             points.append(ReleasePoint(**json.loads(line)))
         except (TypeError, ValueError) as error:
-            raise RollbackError(f"Line {number} of the ledger {path} is not a release point: {error}.", "Repair or delete that line.") from error
+            raise RollbackError(
+                f"Line {number} of the ledger {path} is not a release point: {error}.", "Repair or delete that line."
+            ) from error
     return points
 
 
 def append(environment_directory: Path, point: ReleasePoint) -> None:
     """Add a release point. Raises RollbackError where its id is taken."""
     if any(known.id == point.id for known in read(environment_directory)):
-        raise RollbackError(f"The ledger already has a release point {point.id}.", "Record the release under another id.")
+        raise RollbackError(
+            f"The ledger already has a release point {point.id}.", "Record the release under another id."
+        )
     durable.make_private_dirs(environment_directory)
     durable.append(environment_directory / FILE_NAME, durable.canonical_json(point.as_dict()) + b"\n")
 
@@ -78,7 +82,9 @@ def previous(points: List[ReleasePoint], running_version: str, rolled_back_to: O
     `rolled_back_to` is the release point that the last run went back to, unless a release was recorded since:
     then "previous" has been answered already, and answering again would go back twice.
     """
-    if rolled_back_to is not None and any(point.id == rolled_back_to and point.version == running_version for point in points):
+    if rolled_back_to is not None and any(
+        point.id == rolled_back_to and point.version == running_version for point in points
+    ):
         raise RollbackError(
             f"The last run already went back to release point {rolled_back_to}, and version {running_version} is running.",
             f"To go back to it once more say -e release={rolled_back_to}; to go further back, name an older release point.",
@@ -89,7 +95,10 @@ def previous(points: List[ReleasePoint], running_version: str, rolled_back_to: O
     if before:
         return before[-1]
     if not verified:
-        raise RollbackError("The ledger holds no verified release point to go back to.", "Name a backup with -e backup=<name>, or record releases with record_release.yml.")
+        raise RollbackError(
+            "The ledger holds no verified release point to go back to.",
+            "Name a backup with -e backup=<name>, or record releases with record_release.yml.",
+        )
     raise RollbackError(
         f"Every verified release point is of version {running_version}, which is running.",
         f"To restore its data say -e release={verified[-1].id}.",

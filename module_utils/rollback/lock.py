@@ -40,7 +40,9 @@ def holder(environment_directory: Path) -> Optional[Owner]:
     except FileNotFoundError:
         return None
     except (TypeError, ValueError) as error:
-        raise RollbackError(f"The lock {path} cannot be read.", "See whether a run is under way; if none is, delete it.") from error
+        raise RollbackError(
+            f"The lock {path} cannot be read.", "See whether a run is under way; if none is, delete it."
+        ) from error
 
 
 def acquire(environment_directory: Path, owner: Owner, take_over: str = "") -> None:
@@ -56,7 +58,9 @@ def acquire(environment_directory: Path, owner: Owner, take_over: str = "") -> N
     try:
         os.link(draft, path)  # fails where the name exists: of two runs that start together, one wins
     except FileExistsError:
-        raise RollbackError(f"The lock is held by {holder(environment_directory)}.", "Wait until that run has ended.") from None
+        raise RollbackError(
+            f"The lock is held by {holder(environment_directory)}.", "Wait until that run has ended."
+        ) from None
     finally:
         draft.unlink()
     durable.sync_dir(environment_directory)

@@ -5,8 +5,13 @@ from __future__ import annotations
 from typing import Any, Callable, Dict
 
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
+
 from ansible.module_utils.rollback.errors import RollbackError
-from ansible.module_utils.rollback.postgres.server import psycopg
+
+try:
+    import psycopg
+except ImportError:
+    psycopg = None  # type: ignore[assignment]
 
 Work = Callable[[Dict[str, Any], bool], Dict[str, Any]]
 

@@ -18,12 +18,25 @@ def conclude(plan: Mapping[str, Any], steps: Sequence[Mapping[str, Any]], proble
     database, application = plan["database"]["name"], plan["application"]["name"]
     same_again = plan["command"]
     if all(status.get(step["id"]) == "done" for step in plan["steps"]):
-        return _conclusion(SUCCEEDED, f"{application} {_versions(plan)} serves, and everything that was verified is as it should be.", plan["way_back"])
+        undone = (
+            f", as before run {plan['undoes']}"
+            if "undoes" in plan
+            else ", and everything that was verified is as it should be"
+        )
+        return _conclusion(SUCCEEDED, f"{application} {_versions(plan)} serves{undone}.", plan["way_back"])
     if status.get("swap") == "done":
-        return _conclusion(INCOMPLETE, f"The data of database {database} is the restored one, and the run did not get further.{why}", f"{same_again}   (or back: {plan['way_back']})")
+        return _conclusion(
+            INCOMPLETE,
+            f"The data of database {database} is the restored one, and the run did not get further.{why}",
+            f"{same_again}   (or back: {plan['way_back']})",
+        )
     if status.get("stop") is None or status.get("put_back") == "done":
-        return _conclusion(PUT_BACK, f"Database {database} is as it was, and {application} runs as before.{why}", same_again)
-    return _conclusion(INCOMPLETE, f"Database {database} is as it was, but {application} may be stopped.{why}", same_again)
+        return _conclusion(
+            PUT_BACK, f"Database {database} is as it was, and {application} runs as before.{why}", same_again
+        )
+    return _conclusion(
+        INCOMPLETE, f"Database {database} is as it was, but {application} may be stopped.{why}", same_again
+    )
 
 
 def _versions(plan: Mapping[str, Any]) -> str:

@@ -6,7 +6,7 @@ A plan is plain data: it is shown, kept as the first entry of the journal, and c
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field
-from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
+from typing import Any, Dict, List, Mapping, Sequence, Tuple
 
 from ansible.module_utils.rollback import forecast
 from ansible.module_utils.rollback.postgres import names
@@ -64,7 +64,9 @@ class Request:
         if not self.protected or self.confirm == self.environment:
             return []
         given = f"is {self.confirm!r}" if self.confirm else "is missing"
-        return [f"Environment {self.environment} is protected, and the confirmation {given}. To go on, add -e confirm={self.environment}."]
+        return [
+            f"Environment {self.environment} is protected, and the confirmation {given}. To go on, add -e confirm={self.environment}."
+        ]
 
     def playbook(self, arguments: str) -> str:
         """A command that reaches the same inventory as this run did."""
@@ -72,7 +74,12 @@ class Request:
 
 
 def for_restore(
-    request: Request, target: Mapping[str, Any], manifest: Mapping[str, Any], database: Mapping[str, Any], application: Application, measured: Mapping[str, Any]
+    request: Request,
+    target: Mapping[str, Any],
+    manifest: Mapping[str, Any],
+    database: Mapping[str, Any],
+    application: Application,
+    measured: Mapping[str, Any],
 ) -> Dict[str, Any]:
     """The plan of `method=restore`.
 
@@ -88,21 +95,46 @@ def for_restore(
         ("load", f"Load {backup['name']} into it ({size(backup['bytes'])})", "database", "none"),
         ("settings", f"Carry over owner, grants, limits and settings of {live.database}", "database", "none"),
         ("analyse", "Collect planner statistics", "database", "none"),
-        ("compare", f"Compare it with the manifest ({amount(then.rows, 'row')} in {amount(len(then.tables), 'table')})", "database", "none"),
+        (
+            "compare",
+            f"Compare it with the manifest ({amount(then.rows, 'row')} in {amount(len(then.tables), 'table')})",
+            "database",
+            "none",
+        ),
         *_swap_titles(live.database, incoming, aside, application, to),
     ]
     return {
-        **_plan(request, [_step(*title, then.bytes, measured) for title in titles], live, then, database["where"], incoming, aside, application, to),
+        **_plan(
+            request,
+            [_step(*title, then.bytes, measured) for title in titles],
+            live,
+            then,
+            database["where"],
+            incoming,
+            aside,
+            application,
+            to,
+        ),
         "release_point": point,
         "backup": backup,
         "warnings": _warnings(point, live, then),
-        "refusals": [*request.refusals(), *_restore_refusals(point, live, then), *_unstartable(application, to), *database["obstacles"]],
+        "refusals": [
+            *request.refusals(),
+            *_restore_refusals(point, live, then),
+            *_unstartable(application, to),
+            *database["obstacles"],
+        ],
         "verify": {"heads": point["alembic_heads"], "manifest_of": backup["path"], "endpoints": True},
     }
 
 
 def for_undo(
-    request: Request, earlier: Mapping[str, Any], database: Mapping[str, Any], aside: Mapping[str, Any], application: Application, measured: Mapping[str, Any]
+    request: Request,
+    earlier: Mapping[str, Any],
+    database: Mapping[str, Any],
+    aside: Mapping[str, Any],
+    application: Application,
+    measured: Mapping[str, Any],
 ) -> Dict[str, Any]:
     """The plan of undo.yml: what `earlier` (a plan) set aside takes its place again, with the version that fitted it.
 
@@ -113,10 +145,24 @@ def for_undo(
     to = {host: str(version) for host, version in earlier["application"]["from"].items()}
     refusals = [*request.refusals(), *_unstartable(application, to), *database["obstacles"]]
     if then.database_oid != earlier["database"]["oid"]:
-        refusals.insert(0, f"Database {incoming} is not the one that run {earlier['run']} set aside (OID {then.database_oid}, not {earlier['database']['oid']}). Look at it by hand.")
+        refusals.insert(
+            0,
+            f"Database {incoming} is not the one that run {earlier['run']} set aside"
+            f" (OID {then.database_oid}, not {earlier['database']['oid']}). Look at it by hand.",
+        )
     titles = _swap_titles(live.database, incoming, set_aside, application, to)
     return {
-        **_plan(request, [_step(*title, then.bytes, measured) for title in titles], live, then, database["where"], incoming, set_aside, application, to),
+        **_plan(
+            request,
+            [_step(*title, then.bytes, measured) for title in titles],
+            live,
+            then,
+            database["where"],
+            incoming,
+            set_aside,
+            application,
+            to,
+        ),
         "undoes": earlier["run"],
         "incoming_oid": then.database_oid,
         "release_point": {},
@@ -128,7 +174,9 @@ def for_undo(
     }
 
 
-def _swap_titles(live: str, incoming: str, aside: str, application: Application, to: Mapping[str, str]) -> List[Tuple[str, str, str, str]]:
+def _swap_titles(
+    live: str, incoming: str, aside: str, application: Application, to: Mapping[str, str]
+) -> List[Tuple[str, str, str, str]]:
     hosts = listed(sorted(to))
     return [
         ("stop", f"Stop {application.name} {listed(application.running)}", hosts, "outage"),
@@ -139,7 +187,15 @@ def _swap_titles(live: str, incoming: str, aside: str, application: Application,
 
 
 def _plan(
-    request: Request, steps: List[Step], live: Census, then: Census, where: str, incoming: str, aside: str, application: Application, to: Mapping[str, str]
+    request: Request,
+    steps: List[Step],
+    live: Census,
+    then: Census,
+    where: str,
+    incoming: str,
+    aside: str,
+    application: Application,
+    to: Mapping[str, str],
 ) -> Dict[str, Any]:
     """What plans of every method that swaps databases have in common."""
     return {
@@ -186,7 +242,9 @@ def _warnings(point: Mapping[str, Any], live: Census, then: Census) -> List[str]
     if not point.get("verified"):
         warnings.append(f"Release point {point['id']} was never verified.")
     if live.server_version.split(".")[0] != then.server_version.split(".")[0]:
-        warnings.append(f"The backup comes from PostgreSQL {then.server_version}, the server is {live.server_version}: definitions are compared by name only.")
+        warnings.append(
+            f"The backup comes from PostgreSQL {then.server_version}, the server is {live.server_version}: definitions are compared by name only."
+        )
     return warnings
 
 
@@ -195,7 +253,8 @@ def _restore_refusals(point: Mapping[str, Any], live: Census, then: Census) -> L
     refusals = []
     if sorted(point["alembic_heads"] or []) != sorted(then.alembic_heads or []):
         refusals.append(
-            f"Release point {point['id']} expects revision {listed(point['alembic_heads'] or ['none'])}, and the backup is at {listed(then.alembic_heads or ['none'])}."
+            f"Release point {point['id']} expects revision {listed(point['alembic_heads'] or ['none'])},"
+            f" and the backup is at {listed(then.alembic_heads or ['none'])}."
             " Choose a backup of that release, or the release point of that backup."
         )
     if point.get("system_identifier") and point["system_identifier"] != live.system_identifier:
@@ -207,17 +266,26 @@ def _restore_refusals(point: Mapping[str, Any], live: Census, then: Census) -> L
 
 
 def _unstartable(application: Application, to: Mapping[str, str]) -> List[str]:
-    lacking = [f"{host} ({version})" for host, version in sorted(to.items()) if version not in application.releases.get(host, [])]
+    lacking = [
+        f"{host} ({version})"
+        for host, version in sorted(to.items())
+        if version not in application.releases.get(host, [])
+    ]
     if not lacking:
         return []
-    return [f"The version to start is not among the releases of {listed(lacking)}. Deploy it there without activating it."]
+    return [
+        f"The version to start is not among the releases of {listed(lacking)}. Deploy it there without activating it."
+    ]
 
 
 def text(plan: Mapping[str, Any]) -> str:
     """The plan as it is shown in a terminal."""
     database, application = plan["database"], plan["application"]
     facts = [
-        ("Environment", f"{plan['environment']}: database {database['name']} on {database['where']}, PostgreSQL {database['server_version']}, {size(database['bytes'])}"),
+        (
+            "Environment",
+            f"{plan['environment']}: database {database['name']} on {database['where']}, PostgreSQL {database['server_version']}, {size(database['bytes'])}",
+        ),
         ("Reason", plan["reason"] or "not given (-e reason=…)"),
         *_repeated("Evidence", plan["evidence"] or ["the probes found nothing wrong"]),
         ("Now", _state(application["name"], application["from"], database["alembic_heads"], plan["rows_now"])),
@@ -252,7 +320,10 @@ def _sources(plan: Mapping[str, Any]) -> List[Tuple[str, str]]:
         return [("Undoes", f"run {plan['undoes']}")]
     point, backup = plan["release_point"], plan["backup"]
     return [
-        ("Release point", f"{point['id']}, recorded {point['recorded_at']} by {point['recorded_by']}, {'verified' if point['verified'] else 'not verified'}"),
+        (
+            "Release point",
+            f"{point['id']}, recorded {point['recorded_at']} by {point['recorded_by']}, {'verified' if point['verified'] else 'not verified'}",
+        ),
         ("Backup", f"{backup['name']}, {backup['format']}, {size(backup['bytes'])}, read whole and proven just now"),
     ]
 
@@ -265,13 +336,31 @@ def _forecast_lines(entries: Sequence[Mapping[str, Any]]) -> List[str]:
     if not entries:
         return ["  nothing: no table was written to since"]
     rows: List[List[Any]] = [["  table", "rows now", "rows then", "inserted", "updated", "deleted"]]
-    rows += [[f"  {entry['table']}", *map(count, (entry["now"], entry["then"], entry["inserted"], entry["updated"], entry["deleted"]))] for entry in entries]
+    rows += [
+        [
+            f"  {entry['table']}",
+            *map(count, (entry["now"], entry["then"], entry["inserted"], entry["updated"], entry["deleted"])),
+        ]
+        for entry in entries
+    ]
     return table(rows, "<>>>>>")
 
 
 def _step_lines(steps: Sequence[Mapping[str, Any]]) -> List[str]:
-    notes = {"none": "beside the live system; nobody notices", "outage": "without service from here", "change": "from here only the way back leads back"}
-    rows = [[f"  {number:2}.", step["title"], step["where"], f"{'~' if step['estimated'] else ''}{duration(step['expected_s'])}"] for number, step in enumerate(steps, start=1)]
+    notes = {
+        "none": "beside the live system; nobody notices",
+        "outage": "without service from here",
+        "change": "from here only the way back leads back",
+    }
+    rows = [
+        [
+            f"  {number:2}.",
+            step["title"],
+            step["where"],
+            f"{'~' if step['estimated'] else ''}{duration(step['expected_s'])}",
+        ]
+        for number, step in enumerate(steps, start=1)
+    ]
     lines: List[str] = []
     effect = ""
     for step, line in zip(steps, table(rows, "<<<>")):

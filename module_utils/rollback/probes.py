@@ -52,7 +52,11 @@ class Verdict:
 
 def complaints(answers: Sequence[Mapping[str, Any]], host: str) -> List[str]:
     """What was wrong, one sentence per endpoint that did not always answer well."""
-    return [f"{answer['url']} {answer['reason']} ({answer['failures']} of {answer['attempts']}, asked on {host})" for answer in answers if answer["failures"]]
+    return [
+        f"{answer['url']} {answer['reason']} ({answer['failures']} of {answer['attempts']}, asked on {host})"
+        for answer in answers
+        if answer["failures"]
+    ]
 
 
 class _NoRedirect(urllib.request.HTTPRedirectHandler):
@@ -63,7 +67,13 @@ class _NoRedirect(urllib.request.HTTPRedirectHandler):
 
 
 def probe(
-    endpoints: List[Endpoint], successes: int = 1, within_s: float = 0.0, interval_s: float = 0.5, version: str = "", version_header: str = "X-App-Version", rounds: int = 0
+    endpoints: List[Endpoint],
+    successes: int = 1,
+    within_s: float = 0.0,
+    interval_s: float = 0.5,
+    version: str = "",
+    version_header: str = "X-App-Version",
+    rounds: int = 0,
 ) -> Verdict:
     """Ask all endpoints round after round, until `successes` rounds in a row were good.
 
@@ -71,7 +81,10 @@ def probe(
     `version_header` must name it: a good answer of the version that should be gone is a failure.
     """
     if not endpoints:
-        raise RollbackError("No endpoint is given, so nothing would be proven.", "Set verify_endpoints.")
+        raise RollbackError("No endpoint is given, so nothing would be proven.", "Set rollback_health_endpoints.")
+    other = [endpoint.url for endpoint in endpoints if not endpoint.url.startswith(("http://", "https://"))]
+    if other:
+        raise RollbackError(f"{other[0]} is no HTTP address.", "Check rollback_base_url.")
     opener = urllib.request.build_opener(_NoRedirect)
     answers = [Answers(endpoint.url) for endpoint in endpoints]
     began, row, done = time.monotonic(), 0, 0
@@ -80,12 +93,14 @@ def probe(
         done += 1
         row = row + 1 if all(good) else 0
         spent = time.monotonic() - began
-        if row >= successes or done == rounds or spent >= within_s and not rounds:
+        if row >= successes or done == rounds or (spent >= within_s and not rounds):
             return Verdict(row >= successes, done, round(spent, 3), answers)
         time.sleep(interval_s)
 
 
-def _ask(opener: urllib.request.OpenerDirector, endpoint: Endpoint, answer: Answers, version: str, version_header: str) -> bool:
+def _ask(
+    opener: urllib.request.OpenerDirector, endpoint: Endpoint, answer: Answers, version: str, version_header: str
+) -> bool:
     began = time.monotonic()
     status, body, said = _get(opener, endpoint, version_header)
     answer.attempts += 1
@@ -99,18 +114,24 @@ def _ask(opener: urllib.request.OpenerDirector, endpoint: Endpoint, answer: Answ
     elif version and version_header and said != version:
         answer.reason = f"answered as version {said}" if said else f"answered without the header {version_header}"
     else:
-        if not answer.failures:
-            answer.reason = ""
         return True
     answer.failures += 1
     return False
 
 
-def _get(opener: urllib.request.OpenerDirector, endpoint: Endpoint, version_header: str) -> Tuple[int, str, Optional[str]]:
-    request = urllib.request.Request(endpoint.url, headers={"Cache-Control": "no-cache", "User-Agent": "rollback-verify"})
+def _get(
+    opener: urllib.request.OpenerDirector, endpoint: Endpoint, version_header: str
+) -> Tuple[int, str, Optional[str]]:
+    request = urllib.request.Request(  # noqa: S310 - probe() takes http and https alone
+        endpoint.url, headers={"Cache-Control": "no-cache", "User-Agent": "rollback-verify"}
+    )
     try:
         with opener.open(request, timeout=endpoint.timeout_s) as response:
-            return response.status, response.read(_BODY_LIMIT).decode(errors="replace"), response.headers.get(version_header)
+            return (
+                response.status,
+                response.read(_BODY_LIMIT).decode(errors="replace"),
+                response.headers.get(version_header),
+            )
     except urllib.error.HTTPError as error:
         with error:
             return error.code, error.read(_BODY_LIMIT).decode(errors="replace"), error.headers.get(version_header)

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any, Dict, List, Mapping, Sequence
+from typing import Any, Dict, List, Mapping, Optional, Sequence
 
 from ansible.module_utils.rollback import outcome
 from ansible.module_utils.rollback.words import duration
 
 METHOD_NAMES = {"restore": "Database Restore", "undo": "Undo of an earlier run"}
-_STATUS = {outcome.SUCCEEDED: "Resolved", outcome.PUT_BACK: "Pending: nothing was changed", outcome.INCOMPLETE: "Pending: needs a person"}
+_STATUS = {
+    outcome.SUCCEEDED: "Resolved",
+    outcome.PUT_BACK: "Pending: nothing was changed",
+    outcome.INCOMPLETE: "Pending: needs a person",
+}
 
 
 def build(record: Mapping[str, Any], notes: Mapping[str, Any]) -> Dict[str, Any]:
@@ -20,6 +24,7 @@ def build(record: Mapping[str, Any], notes: Mapping[str, Any]) -> Dict[str, Any]
     swap = by_name.get("swap", {}).get("data", {})
     swapped = by_name.get("swap", {}).get("status") == "done"
     elapsed = float(record["elapsed_s"])
+    attempts = 1 + sum(1 for entry in entries if entry["event"] == "resumed")
     return {
         "run": plan["run"],
         "title": f"Rollback Report - {entries[0]['at'][:10]} {entries[0]['at'][11:16]} UTC",
@@ -38,9 +43,10 @@ def build(record: Mapping[str, Any], notes: Mapping[str, Any]) -> Dict[str, Any]
         "target": duration(plan["target_s"]),
         "in_time": elapsed <= plan["target_s"],
         "outage_s": _outage(by_name),
+        "outage": _outage_words(by_name, attempts),
         "closed_s": swap.get("closed_s"),
         "sessions_ended": swap.get("sessions_ended"),
-        "attempts": 1 + sum(1 for entry in entries if entry["event"] == "resumed"),
+        "attempts": attempts,
         "plan": plan,
         "timeline": _timeline(plan, steps, entries[0]),
         "checks": by_name.get("verify", {}).get("data", {}).get("checks", []),
@@ -50,25 +56,51 @@ def build(record: Mapping[str, Any], notes: Mapping[str, Any]) -> Dict[str, Any]
     }
 
 
-def _outage(steps: Mapping[str, Mapping[str, Any]]) -> "float | None":
+def _outage(steps: Mapping[str, Mapping[str, Any]]) -> Optional[float]:
     """Seconds from the order to stop the application until the old version had been started and answered."""
     if any(name not in steps or steps[name]["seconds"] is None for name in ("stop", "start")):
         return None
-    return round(steps["start"]["began_s"] + steps["start"]["seconds"] - steps["stop"]["began_s"], 1)
+    stop, start = steps["stop"], steps["start"]
+    return round(float(start["began_s"]) + float(start["seconds"]) - float(stop["began_s"]), 1)
 
 
-def _timeline(plan: Mapping[str, Any], steps: Sequence[Mapping[str, Any]], opened: Mapping[str, Any]) -> List[Dict[str, Any]]:
+def _outage_words(steps: Mapping[str, Mapping[str, Any]], attempts: int) -> str:
+    """The outage in words; after several attempts only its upper bound is known."""
+    seconds = _outage(steps)
+    if seconds is None:
+        return ""
+    return ("at most " if attempts > 1 else "") + duration(seconds)
+
+
+def _timeline(
+    plan: Mapping[str, Any], steps: Sequence[Mapping[str, Any]], opened: Mapping[str, Any]
+) -> List[Dict[str, Any]]:
     """Planned steps in order with what became of them, and steps that nobody planned where they happened."""
     titles = {step["id"]: step for step in plan["steps"]}
     done = {step["name"] for step in steps}
     before = float(opened["data"].get("asked_s_before", 0.0))
-    lines = [{"id": "plan", "title": "Look, choose the target, prove the backup and plan", "status": "done", "began_s": 0.0, "seconds": before, "error": "", "expected_s": None}]
+    lines = [
+        {
+            "id": "plan",
+            "title": "Look, choose the target, prove the backup and plan",
+            "status": "done",
+            "began_s": 0.0,
+            "seconds": before,
+            "error": "",
+            "expected_s": None,
+        }
+    ]
     for step in steps:
         planned = titles.get(step["name"], {})
         lines.append(
             {
                 "id": step["name"],
-                "title": planned.get("title", f"Start {plan['application']['name']} again, as it was" if step["name"] == "put_back" else step["name"]),
+                "title": planned.get(
+                    "title",
+                    f"Start {plan['application']['name']} again, as it was"
+                    if step["name"] == "put_back"
+                    else step["name"],
+                ),
                 "status": step["status"],
                 "began_s": step["began_s"] + before,
                 "seconds": step["seconds"],
@@ -77,7 +109,15 @@ def _timeline(plan: Mapping[str, Any], steps: Sequence[Mapping[str, Any]], opene
             }
         )
     lines += [
-        {"id": step["id"], "title": step["title"], "status": "not reached", "began_s": None, "seconds": None, "error": "", "expected_s": step["expected_s"]}
+        {
+            "id": step["id"],
+            "title": step["title"],
+            "status": "not reached",
+            "began_s": None,
+            "seconds": None,
+            "error": "",
+            "expected_s": step["expected_s"],
+        }
         for step in plan["steps"]
         if step["id"] not in done
     ]
@@ -89,9 +129,13 @@ def _actions(plan: Mapping[str, Any], ended: str, swapped: bool) -> List[str]:
     if ended != outcome.SUCCEEDED:
         actions.append("Find the cause of the failure above; the run's journal has every step.")
     if swapped and plan["forecast"]:
-        actions.append(f"Look through what was written since the backup; it is in database {plan['database']['aside']}.")
+        actions.append(
+            f"Look through what was written since the backup; it is in database {plan['database']['aside']}."
+        )
     if plan["method"] == "restore" and ended == outcome.SUCCEEDED:
         actions.append("Keep the bad version from being deployed again until its cause is mended.")
-        actions.append("External systems (queues, mails, payments, search indexes) were not moved back in time: compare them.")
+        actions.append(
+            "External systems (queues, mails, payments, search indexes) were not moved back in time: compare them."
+        )
     actions.append("Write down root cause and prevention above.")
     return actions

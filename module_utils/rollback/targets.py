@@ -25,7 +25,15 @@ class Target:
         return {"release_point": self.release_point.as_dict(), "backup": self.backup.as_dict()}
 
 
-def for_restore(environment_directory: Path, backup_dir: Path, environment: str, database: str, running_versions: List[str], release: str = "", backup: str = "") -> Target:
+def for_restore(
+    environment_directory: Path,
+    backup_dir: Path,
+    environment: str,
+    database: str,
+    running_versions: List[str],
+    release: str = "",
+    backup: str = "",
+) -> Target:
     """The target of `method=restore`: the named backup, or that of the named or previous release point.
 
     Raises RollbackError where it is missing, not fit, or not one.
@@ -38,12 +46,24 @@ def for_restore(environment_directory: Path, backup_dir: Path, environment: str,
     if not points and not release:
         fit = [candidate.name for candidate in reversed(candidates) if not candidate.reason]
         raise RollbackError(
-            "No backup found: no release point is recorded for this environment" + (f", though {backup_dir} holds backups of this database." if fit else f", and {backup_dir} holds no backup of this database."),
+            "No backup found: no release point is recorded for this environment"
+            + (
+                f", though {backup_dir} holds backups of this database."
+                if fit
+                else f", and {backup_dir} holds no backup of this database."
+            ),
             f"Name one: -e backup={fit[0]}." if fit else "Check rollback_backup_dir.",
         )
-    point = ledger.find(points, release) if release else ledger.previous(points, _the_running(running_versions), last_rollback(environment_directory, points))
+    point = (
+        ledger.find(points, release)
+        if release
+        else ledger.previous(points, _the_running(running_versions), last_rollback(environment_directory, points))
+    )
     if not point.backup:
-        raise RollbackError(f"Release point {point.id} has no backup, so its data cannot be restored.", "Name a backup with -e backup=<name>.")
+        raise RollbackError(
+            f"Release point {point.id} has no backup, so its data cannot be restored.",
+            "Name a backup with -e backup=<name>.",
+        )
     return Target(point, catalog.choose(candidates, point.backup, backup_dir))
 
 
@@ -55,14 +75,21 @@ def last_rollback(environment_directory: Path, points: List[ReleasePoint]) -> Op
             continue
         recorded = points[-1].recorded_at if points else ""
         target = entries[0].data.get("plan", {}).get("release_point", {}).get("id")
-        return str(target) if target and clock.parse_iso(entries[-1].at) > clock.parse_iso(recorded or entries[0].at) else None
+        return (
+            str(target)
+            if target and clock.parse_iso(entries[-1].at) > clock.parse_iso(recorded or entries[0].at)
+            else None
+        )
     return None
 
 
 def _the_running(versions: List[str]) -> str:
     if len(versions) != 1:
         found = f"different versions run: {listed(versions)}" if versions else "no version is running"
-        raise RollbackError(f"The previous release cannot be told, since {found}.", "Name the release point with -e release=<id or version>.")
+        raise RollbackError(
+            f"The previous release cannot be told, since {found}.",
+            "Name the release point with -e release=<id or version>.",
+        )
     return versions[0]
 
 
@@ -74,7 +101,10 @@ def _point_of(chosen: Candidate, points: List[ReleasePoint], release: str) -> Re
         if point.backup == chosen.name:
             return point
     if not chosen.application_version:
-        raise RollbackError(f"The backup {chosen.name} does not say which version of the application it fits.", "Name the release point with -e release=<id or version>.")
+        raise RollbackError(
+            f"The backup {chosen.name} does not say which version of the application it fits.",
+            "Name the release point with -e release=<id or version>.",
+        )
     return ReleasePoint(
         id=f"backup:{chosen.name}",
         version=chosen.application_version,

@@ -19,18 +19,43 @@ class Check:
         return asdict(self)
 
 
-def of_database(found: Census, expected_heads: List[str], expected: Optional[Census], expected_oid: Optional[int], refused_reads: List[str], role: Optional[str]) -> List[Check]:
+def of_database(
+    found: Census,
+    expected_heads: List[str],
+    expected: Optional[Census],
+    expected_oid: Optional[int],
+    refused_reads: List[str],
+    role: Optional[str],
+) -> List[Check]:
     """Checks of a database that serves: its identity, revision, schema, rows, and what the application may read.
 
     The application may have written since the swap, so more rows are noted and fewer are a failure.
     """
     heads = found.alembic_heads or []
-    checks = [Check("revision", sorted(heads) == sorted(expected_heads), f"{listed(heads or ['none'])}, expected {listed(expected_heads or ['none'])}")]
+    checks = [
+        Check(
+            "revision",
+            sorted(heads) == sorted(expected_heads),
+            f"{listed(heads or ['none'])}, expected {listed(expected_heads or ['none'])}",
+        )
+    ]
     if expected_oid:
         same = found.database_oid == expected_oid
-        checks.append(Check("identity", same, f"{found.database} is {'' if same else 'not '}the database that was restored and compared (OID {expected_oid})"))
+        checks.append(
+            Check(
+                "identity",
+                same,
+                f"{found.database} is {'' if same else 'not '}the database that was restored and compared (OID {expected_oid})",
+            )
+        )
     if role:
-        checks.append(Check("access", not refused_reads, listed(refused_reads) if refused_reads else f"{role} may read what it could before"))
+        checks.append(
+            Check(
+                "access",
+                not refused_reads,
+                listed(refused_reads) if refused_reads else f"{role} may read what it could before",
+            )
+        )
     if expected:
         checks += [_schema(expected, found), _rows(expected, found)]
     return checks
@@ -40,7 +65,9 @@ def _schema(expected: Census, found: Census) -> Check:
     missing = sorted(expected.objects.keys() - found.objects.keys())
     surplus = sorted(found.objects.keys() - expected.objects.keys())
     if missing or surplus:
-        return Check("schema", False, "; ".join(filter(None, [missing and f"missing {listed(missing)}", surplus and f"not in the manifest {listed(surplus)}"])))
+        problems = [f"missing {listed(missing)}"] if missing else []
+        problems += [f"not in the manifest {listed(surplus)}"] if surplus else []
+        return Check("schema", False, "; ".join(problems))
     return Check("schema", True, f"{amount(len(found.objects), 'object')} as in the manifest")
 
 

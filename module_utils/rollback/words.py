@@ -8,7 +8,9 @@ Number = Union[int, float]
 
 
 def duration(seconds: Number) -> str:
-    """`0.4 s`, `42 s`, `3 min 05 s`, `2 h 10 min`."""
+    """`42 ms`, `4.2 s`, `42 s`, `3 min 05 s`, `2 h 10 min`."""
+    if round(seconds, 3) < 1:
+        return f"{seconds * 1000:.0f} ms"
     if seconds < 10:
         return f"{seconds:.1f} s"
     if round(seconds) < 60:
@@ -54,4 +56,6 @@ def table(rows: Sequence[Sequence[object]], align: str = "") -> List[str]:
         return []
     widths = [max(len(row[column]) for row in cells) for column in range(len(cells[0]))]
     sides = align.ljust(len(widths), "<")
-    return ["  ".join(f"{cell:{side}{width}}" for cell, side, width in zip(row, sides, widths)).rstrip() for row in cells]
+    return [
+        "  ".join(f"{cell:{side}{width}}" for cell, side, width in zip(row, sides, widths)).rstrip() for row in cells
+    ]

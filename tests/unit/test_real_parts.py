@@ -118,7 +118,7 @@ def test_a_client_without_its_engine_counts_as_missing(tmp_path, monkeypatch):
     docker.write_text("#!/bin/sh\necho 'engine='\necho 'Cannot connect to the Docker daemon' >&2\nexit 1\n")
     docker.chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path))
-    monkeypatch.setattr(real_parts, "DEBIAN_SBIN", "")
+    monkeypatch.setattr(real_parts, "ADMIN_PATH", "")
     assert next(part for part in real_parts.PARTS if part.marker == "docker").detect() is None
 
 

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any, Dict, List, Optional
 
 from ansible.module_utils.rollback import clock
-from ansible.module_utils.rollback.backups import manifest as manifests
 from ansible.module_utils.rollback.backups import files, names
+from ansible.module_utils.rollback.backups import manifest as manifests
 from ansible.module_utils.rollback.errors import RollbackError
 from ansible.module_utils.rollback.words import listed
 
@@ -37,7 +37,9 @@ def read(directory: Path, database: str, environment: str) -> List[Candidate]:
     """Everything in `directory`, oldest first by the manifest's own time, never by the file's."""
     if not directory.is_dir():
         return []
-    found = [_judge(path, database, environment) for path in sorted(directory.iterdir()) if not _belongs_to_another(path)]
+    found = [
+        _judge(path, database, environment) for path in sorted(directory.iterdir()) if not _belongs_to_another(path)
+    ]
     return sorted(found, key=lambda candidate: (candidate.created_at, candidate.name))
 
 
@@ -46,13 +48,20 @@ def choose(candidates: List[Candidate], name: str, directory: Path) -> Candidate
     for candidate in candidates:
         if name in (candidate.name, candidate.path):
             if candidate.reason:
-                raise RollbackError(f"{candidate.name} cannot be restored here: {candidate.reason}.", "Choose another backup.")
+                raise RollbackError(
+                    f"{candidate.name} cannot be restored here: {candidate.reason}.", "Choose another backup."
+                )
             return candidate
     fit = [candidate.name for candidate in reversed(candidates) if not candidate.reason]
-    raise RollbackError(f"There is no backup {name} in {directory}.", f"There are: {listed(fit, 3)}." if fit else "There is no backup of this database at all.")
+    raise RollbackError(
+        f"There is no backup {name} in {directory}.",
+        f"There are: {listed(fit, 3)}." if fit else "There is no backup of this database at all.",
+    )
 
 
-def expired(candidates: List[Candidate], keep: int, keep_days: int, needed: "set[str]", now: datetime) -> List[Candidate]:
+def expired(
+    candidates: List[Candidate], keep: int, keep_days: int, needed: "set[str]", now: datetime
+) -> List[Candidate]:
     """Backups that retention lets go: older than `keep_days`, not among the newest `keep`, and of no release point."""
     fit = [candidate for candidate in candidates if not candidate.reason]
     spared = {candidate.name for candidate in fit[-keep:]} if keep > 0 else set()

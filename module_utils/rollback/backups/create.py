@@ -66,7 +66,9 @@ def create(server: Server, tools: ClientTools, request: Request) -> Manifest:
             _dump(server, tools, request, exported, partial)
         # Sequences do not obey snapshots: the dump, read back, tells where they really stand in it.
         facts = proof.read_whole(partial, request.version_table, tools)
-        counted = replace(counted, sequences={name: facts.sequences.get(name, value) for name, value in counted.sequences.items()})
+        counted = replace(
+            counted, sequences={name: facts.sequences.get(name, value) for name, value in counted.sequences.items()}
+        )
         manifest = Manifest(
             backup=target.name,
             format=request.format,
@@ -81,7 +83,10 @@ def create(server: Server, tools: ClientTools, request: Request) -> Manifest:
         )
         problems = proof.contradictions(manifest, facts)
         if problems:
-            raise RollbackError(f"The dump does not hold what the database holds: {listed(problems, 3)}.", "Row-level security or pg_dump's options may hide rows.")
+            raise RollbackError(
+                f"The dump does not hold what the database holds: {listed(problems, 3)}.",
+                "Row-level security or pg_dump's options may hide rows.",
+            )
         _flush(partial)
         manifests.write(target, manifest)
         partial.rename(target)
@@ -101,7 +106,13 @@ def remove(backup: Path) -> None:
 
 
 def _dump(server: Server, tools: ClientTools, request: Request, snapshot: str, partial: Path) -> None:
-    argv = [tools.path("pg_dump"), f"--dbname={server.conninfo(request.database)}", f"--snapshot={snapshot}", "--no-password", f"--format={request.format}"]
+    argv = [
+        tools.path("pg_dump"),
+        f"--dbname={server.conninfo(request.database)}",
+        f"--snapshot={snapshot}",
+        "--no-password",
+        f"--format={request.format}",
+    ]
     if request.format == DIRECTORY:
         argv += [f"--jobs={request.jobs}", f"--file={partial}"]
     if request.format != PLAIN:
@@ -109,11 +120,15 @@ def _dump(server: Server, tools: ClientTools, request: Request, snapshot: str, p
     if request.format == DIRECTORY:
         client_tools.run(argv, server.environment())
         return
-    with _writer(partial, request.compression if request.format == PLAIN else NONE) as out:
-        with subprocess.Popen(argv, env=server.environment(), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
-            assert process.stdout and process.stderr
-            shutil.copyfileobj(process.stdout, out, _BLOCK)
-            stderr = process.stderr.read()
+    with (
+        _writer(partial, request.compression if request.format == PLAIN else NONE) as out,
+        subprocess.Popen(
+            argv, env=server.environment(), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        ) as process,
+    ):
+        assert process.stdout and process.stderr  # noqa: S101 - for mypy: both are pipes
+        shutil.copyfileobj(process.stdout, out, _BLOCK)
+        stderr = process.stderr.read()
     if process.returncode != 0:
         raise client_tools.failure("pg_dump", process.returncode, stderr)
 
@@ -132,7 +147,11 @@ def _writer(path: Path, compression: str) -> Iterator[IO[bytes]]:
             with gzip.GzipFile(fileobj=raw, mode="wb", compresslevel=6, filename="", mtime=0) as zipped:
                 yield zipped  # type: ignore[misc]
         elif compression == ZSTD:
-            with files.require_zstandard().ZstdCompressor(level=3, threads=-1).stream_writer(raw, closefd=False) as packed:
+            with (
+                files.require_zstandard()
+                .ZstdCompressor(level=3, threads=-1)
+                .stream_writer(raw, closefd=False) as packed
+            ):
                 yield packed
         else:
             yield raw
@@ -142,7 +161,10 @@ def _check_room(directory: Path, database_bytes: int) -> None:
     """A dump is seldom larger than its database; a disk that fills up may be the server's own."""
     free = shutil.disk_usage(directory).free
     if free < database_bytes:
-        raise RollbackError(f"{directory} has {size(free)} free, and the database is {size(database_bytes)} large.", "Make room, or set rollback_backup_dir to another disk.")
+        raise RollbackError(
+            f"{directory} has {size(free)} free, and the database is {size(database_bytes)} large.",
+            "Make room, or set rollback_backup_dir to another disk.",
+        )
 
 
 def _flush(backup: Path) -> None:

@@ -14,7 +14,9 @@ END_MARKER = b"-- PostgreSQL database dump complete"
 _HEADER = re.compile(rb"-- PostgreSQL database dump\s*$")
 _SERVER = re.compile(rb"-- Dumped from database version (\S+)")
 _CLIENT = re.compile(rb"-- Dumped by pg_dump version (\S+)")
-_COPY = re.compile(rb"COPY ((?:\"(?:[^\"]|\"\")+\"|[^\s(.]+)\.(?:\"(?:[^\"]|\"\")+\"|[^\s(.]+)) (?:\(.*\))? ?FROM stdin;\s*$")
+_COPY = re.compile(
+    rb"COPY ((?:\"(?:[^\"]|\"\")+\"|[^\s(.]+)\.(?:\"(?:[^\"]|\"\")+\"|[^\s(.]+)) (?:\(.*\))? ?FROM stdin;\s*$"
+)
 _SETVAL = re.compile(rb"SELECT pg_catalog\.setval\('((?:[^']|'')+)', (-?\d+), (true|false)\);")
 _INSERT = re.compile(rb"INSERT INTO ")
 _QUOTES = re.compile(rb"'|\"|\$(?:[A-Za-z_\x80-\xff][\w\x80-\xff]*)?\$|--|/\*|\\")

@@ -31,7 +31,9 @@ def sniff(backup: Path) -> Tuple[str, str]:
         raise RollbackError(f"There is no backup {backup}.")
     if backup.is_dir():
         if not (backup / "toc.dat").is_file():
-            raise RollbackError(f"The directory {backup.name} is not a dump: it has no toc.dat.", "Choose another backup.")
+            raise RollbackError(
+                f"The directory {backup.name} is not a dump: it has no toc.dat.", "Choose another backup."
+            )
         return DIRECTORY, NONE
     with backup.open("rb") as file:
         head = file.read(64)
@@ -47,7 +49,9 @@ def sniff(backup: Path) -> Tuple[str, str]:
         raise _unreadable(backup, error) from error
     if head.startswith(_PLAIN_STARTS):
         return PLAIN, compression
-    raise RollbackError(f"The file {backup.name} is not recognisable as a dump made by pg_dump.", "Choose another backup.")
+    raise RollbackError(
+        f"The file {backup.name} is not recognisable as a dump made by pg_dump.", "Choose another backup."
+    )
 
 
 @contextmanager
@@ -79,7 +83,7 @@ def open_as_sql(backup: Path, backup_format: str, compression: str, tools: Clien
         return
     argv = [tools.path("pg_restore"), "--file=-", str(backup)]
     with subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
-        assert process.stdout and process.stderr
+        assert process.stdout and process.stderr  # noqa: S101 - for mypy: both are pipes
         yield process.stdout
         process.stdout.read()  # whatever the caller left, so that pg_restore comes to its own end
         stderr = process.stderr.read()
@@ -98,7 +102,10 @@ def total_bytes(backup: Path) -> int:
 
 def require_zstandard() -> Any:
     if zstandard is None:
-        raise RollbackError("This backup is compressed with zstd, and the Python package zstandard is not installed here.", "Run playbooks/prepare.yml, or install zstandard.")
+        raise RollbackError(
+            "This backup is compressed with zstd, and the Python package zstandard is not installed here.",
+            "Run playbooks/prepare.yml, or install zstandard.",
+        )
     return zstandard
 
 
@@ -117,4 +124,7 @@ def _sha256(path: Path) -> str:
 
 
 def _unreadable(backup: Path, error: Exception) -> RollbackError:
-    return RollbackError(f"The backup {backup.name} cannot be read to its end: {error}.".replace("..", "."), "It is truncated or damaged; choose another backup.")
+    return RollbackError(
+        f"The backup {backup.name} cannot be read to its end: {error}.".replace("..", "."),
+        "It is truncated or damaged; choose another backup.",
+    )

@@ -60,13 +60,20 @@ def read(backup: Path) -> Optional[Manifest]:
     except FileNotFoundError:
         return None
     except (TypeError, ValueError, KeyError, AttributeError, OSError) as error:
-        raise RollbackError(f"The manifest {path.name} cannot be read ({type(error).__name__}: {error}).", "Choose another backup.") from error
+        raise RollbackError(
+            f"The manifest {path.name} cannot be read ({type(error).__name__}: {error}).", "Choose another backup."
+        ) from error
     if manifest.manifest_version != VERSION:
-        raise RollbackError(f"The manifest {path.name} is of version {manifest.manifest_version!r}; this tool reads version {VERSION}.", "Choose another backup.")
+        raise RollbackError(
+            f"The manifest {path.name} is of version {manifest.manifest_version!r}; this tool reads version {VERSION}.",
+            "Choose another backup.",
+        )
     if manifest.backup != backup.name:
         raise RollbackError(f"The manifest {path.name} describes {manifest.backup}.", "Choose another backup.")
     return manifest
 
 
 def write(backup: Path, manifest: Manifest) -> None:
-    durable.write(path_for(backup), json.dumps(manifest.as_dict(), indent=1, sort_keys=True).encode() + b"\n", mode=0o640)
+    durable.write(
+        path_for(backup), json.dumps(manifest.as_dict(), indent=1, sort_keys=True).encode() + b"\n", mode=0o640
+    )

@@ -29,7 +29,9 @@ _SUFFIXES = {
     (DIRECTORY, ZSTD): ".dir",
 }
 _LABEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,80}")
-_NAME = re.compile(r"backup_(?P<label>[A-Za-z0-9][A-Za-z0-9._-]*)_(?P<stamp>\d{8}_\d{6})(?P<suffix>\.sql(\.gz|\.zst)?|\.dump|\.dir)")
+_NAME = re.compile(
+    r"backup_(?P<label>[A-Za-z0-9][A-Za-z0-9._-]*)_(?P<stamp>\d{8}_\d{6})(?P<suffix>\.sql(\.gz|\.zst)?|\.dump|\.dir)"
+)
 
 
 @dataclass(frozen=True)
@@ -41,7 +43,10 @@ class BackupName:
 def make(label: str, moment: datetime, backup_format: str, compression: str) -> str:
     """The name of a new backup. Raises RollbackError where `label` would not survive as part of a file name."""
     if not _LABEL.fullmatch(label):
-        raise RollbackError(f"{label!r} cannot be part of a backup's name.", "Use letters, digits, dot, dash and underscore, such as pre_v1.1.0.")
+        raise RollbackError(
+            f"{label!r} cannot be part of a backup's name.",
+            "Use letters, digits, dot, dash and underscore, such as pre_v1.1.0.",
+        )
     stamp = moment.astimezone(timezone.utc).strftime("%Y%m%d_%H%M%S")
     return f"backup_{label}_{stamp}{_SUFFIXES[backup_format, compression]}"
 

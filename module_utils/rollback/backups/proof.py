@@ -24,7 +24,10 @@ def read_whole(backup: Path, version_table: str, tools: ClientTools) -> DumpFact
     if not facts.recognised:
         raise RollbackError(f"The file {backup.name} is not recognisable as a dump made by pg_dump.", CHOOSE_ANOTHER)
     if not facts.complete:
-        raise RollbackError(f"The backup {backup.name} is truncated: it does not end with the line that pg_dump writes last.", CHOOSE_ANOTHER)
+        raise RollbackError(
+            f"The backup {backup.name} is truncated: it does not end with the line that pg_dump writes last.",
+            CHOOSE_ANOTHER,
+        )
     if facts.meta_commands:
         raise RollbackError(
             f"The backup {backup.name} holds psql commands that reach beyond one database: {listed(facts.meta_commands, 3)}.",
@@ -48,7 +51,9 @@ def prove(backup: Path, version_table: str, tools: ClientTools) -> Manifest:
     _compare_files(backup, manifest, files.checksums(backup))
     problems = contradictions(manifest, read_whole(backup, version_table, tools))
     if problems:
-        raise RollbackError(f"The backup {backup.name} is not what its manifest says: {listed(problems, 3)}.", CHOOSE_ANOTHER)
+        raise RollbackError(
+            f"The backup {backup.name} is not what its manifest says: {listed(problems, 3)}.", CHOOSE_ANOTHER
+        )
     return manifest
 
 
@@ -60,7 +65,9 @@ def contradictions(manifest: Manifest, facts: DumpFacts) -> List[str]:
         if expected.get(name) != facts.rows.get(name):
             problems.append(f"{name} has {_rows(facts.rows.get(name))} instead of {_rows(expected.get(name))}")
     if facts.alembic_heads is not None and facts.alembic_heads != manifest.census.alembic_heads:
-        problems.append(f"its revision is {listed(facts.alembic_heads)} instead of {listed(manifest.census.alembic_heads or ['none'])}")
+        problems.append(
+            f"its revision is {listed(facts.alembic_heads)} instead of {listed(manifest.census.alembic_heads or ['none'])}"
+        )
     return problems
 
 
@@ -68,11 +75,20 @@ def _compare_files(backup: Path, manifest: Manifest, found: Dict[str, Dict[str, 
     for name in sorted(manifest.files.keys() | found.keys()):
         expected, have = manifest.files.get(name), found.get(name)
         if expected is None or have is None:
-            raise RollbackError(f"The backup {backup.name} {'lacks the file' if have is None else 'has a file too many,'} {name}.", CHOOSE_ANOTHER)
+            raise RollbackError(
+                f"The backup {backup.name} {'lacks the file' if have is None else 'has a file too many,'} {name}.",
+                CHOOSE_ANOTHER,
+            )
         if have["bytes"] != expected["bytes"]:
-            raise RollbackError(f"The backup {backup.name} is damaged: {name} has {have['bytes']:,} bytes, its manifest says {expected['bytes']:,}.", CHOOSE_ANOTHER)
+            raise RollbackError(
+                f"The backup {backup.name} is damaged: {name} has {have['bytes']:,} bytes, its manifest says {expected['bytes']:,}.",
+                CHOOSE_ANOTHER,
+            )
         if have["sha256"] != expected["sha256"]:
-            raise RollbackError(f"The backup {backup.name} is damaged: the checksum of {name} is not the one in its manifest.", CHOOSE_ANOTHER)
+            raise RollbackError(
+                f"The backup {backup.name} is damaged: the checksum of {name} is not the one in its manifest.",
+                CHOOSE_ANOTHER,
+            )
 
 
 def _rows(count: Optional[int]) -> str:

@@ -7,6 +7,7 @@ because half a load cannot be told from a whole one.
 from __future__ import annotations
 
 import subprocess
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, List
 
@@ -18,10 +19,8 @@ from ansible.module_utils.rollback.postgres.client_tools import ClientTools
 from ansible.module_utils.rollback.postgres.server import Server
 from ansible.module_utils.rollback.postgres.sessions import end_sessions
 
-try:
+with suppress(ImportError):  # the module that uses this says so
     from psycopg import sql
-except ImportError:  # the module that uses this says so
-    pass
 
 if TYPE_CHECKING:
     import psycopg
@@ -48,7 +47,9 @@ def create(connection: "psycopg.Connection[Any]", live: str, name: str) -> int:
     options: List[sql.Composable] = [
         sql.SQL("OWNER {}").format(sql.Identifier(owner)),
         sql.SQL("TEMPLATE template0 ENCODING {}").format(sql.Literal(encoding)),
-        sql.SQL("LC_COLLATE {} LC_CTYPE {}").format(sql.Literal(catalog["datcollate"]), sql.Literal(catalog["datctype"])),
+        sql.SQL("LC_COLLATE {} LC_CTYPE {}").format(
+            sql.Literal(catalog["datcollate"]), sql.Literal(catalog["datctype"])
+        ),
         *_locale(catalog),
         *([sql.SQL("TABLESPACE {}").format(sql.Identifier(tablespace))] if tablespace else []),
     ]
@@ -64,14 +65,30 @@ def load(server: Server, tools: ClientTools, backup: Path, database: str, jobs: 
         argv = [tools.path("pg_restore"), target, "--no-password", "--exit-on-error", f"--jobs={jobs}", str(backup)]
         client_tools.run(argv, server.environment())
         return
-    argv = [tools.path("psql"), target, "--no-password", "--no-psqlrc", "--quiet", "--set=ON_ERROR_STOP=1", "--output=/dev/null", "--file=-"]
+    argv = [
+        tools.path("psql"),
+        target,
+        "--no-password",
+        "--no-psqlrc",
+        "--quiet",
+        "--set=ON_ERROR_STOP=1",
+        "--output=/dev/null",
+        "--file=-",
+    ]
     with files.open_as_sql(backup, backup_format, compression, tools) as dump:
         _feed(argv, server, dump)
 
 
 def analyse(server: Server, tools: ClientTools, database: str, jobs: int) -> None:
     """Planner statistics: a restored database has none, and its slow plans look like a failed rollback."""
-    argv = [tools.path("vacuumdb"), f"--dbname={server.conninfo(database)}", "--no-password", "--analyze-only", "--quiet", f"--jobs={jobs}"]
+    argv = [
+        tools.path("vacuumdb"),
+        f"--dbname={server.conninfo(database)}",
+        "--no-password",
+        "--analyze-only",
+        "--quiet",
+        f"--jobs={jobs}",
+    ]
     client_tools.run(argv, server.environment())
 
 
@@ -106,8 +123,10 @@ def _locale(catalog: "dict[str, Any]") -> "List[sql.Composable]":
 
 
 def _feed(argv: List[str], server: Server, dump: Any) -> None:
-    with subprocess.Popen(argv, env=server.environment(), stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) as process:
-        assert process.stdin and process.stderr
+    with subprocess.Popen(
+        argv, env=server.environment(), stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
+    ) as process:
+        assert process.stdin and process.stderr  # noqa: S101 - for mypy: both are pipes
         try:
             for block in iter(lambda: dump.read(_BLOCK), b""):
                 process.stdin.write(block)
@@ -117,10 +136,8 @@ def _feed(argv: List[str], server: Server, dump: Any) -> None:
             process.kill()  # the dump broke off: what was loaded so far must not look whole
             raise
         finally:
-            try:
+            with suppress(BrokenPipeError):
                 process.stdin.close()
-            except BrokenPipeError:
-                pass
         stderr = process.stderr.read()
     if process.returncode != 0:
         raise client_tools.failure("psql", process.returncode, stderr)

@@ -13,7 +13,12 @@ from typing import IO, Dict, List, Optional, Sequence, Tuple
 from ansible.module_utils.rollback.errors import RollbackError
 
 TOOLS = ("pg_dump", "pg_restore", "psql", "vacuumdb")
-_USUAL_DIRS = ("/usr/lib/postgresql/*/bin", "/usr/pgsql-*/bin", "/usr/local/pgsql/bin", "/opt/homebrew/opt/postgresql@*/bin")
+_USUAL_DIRS = (
+    "/usr/lib/postgresql/*/bin",
+    "/usr/pgsql-*/bin",
+    "/usr/local/pgsql/bin",
+    "/opt/homebrew/opt/postgresql@*/bin",
+)
 
 
 @dataclass(frozen=True)
@@ -47,10 +52,20 @@ def find(server_major: int, directory: Optional[str] = None) -> ClientTools:
 
 
 def run(
-    argv: Sequence[str], environment: Dict[str, str], stdin: "Optional[IO[bytes]]" = None, stdout: "Optional[IO[bytes]]" = None
+    argv: Sequence[str],
+    environment: Dict[str, str],
+    stdin: "Optional[IO[bytes]]" = None,
+    stdout: "Optional[IO[bytes]]" = None,
 ) -> None:
     """Run a tool to its end. Raises RollbackError with its own words where it fails."""
-    done = subprocess.run(argv, env=environment, stdin=stdin or subprocess.DEVNULL, stdout=stdout or subprocess.DEVNULL, stderr=subprocess.PIPE, check=False)
+    done = subprocess.run(
+        argv,
+        env=environment,
+        stdin=stdin or subprocess.DEVNULL,
+        stdout=stdout or subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        check=False,
+    )
     if done.returncode != 0:
         raise failure(argv[0], done.returncode, done.stderr)
 
@@ -58,7 +73,11 @@ def run(
 def failure(tool: str, code: int, stderr: bytes) -> RollbackError:
     """The sentence for a tool that failed: its first error, since the later ones follow from it."""
     lines = [line for line in stderr.decode(errors="replace").splitlines() if line.strip()]
-    telling = [line for line in lines if re.search(r"error|fatal|invalid|unsupported|could not", line, re.IGNORECASE)] or lines or ["it said nothing"]
+    telling = (
+        [line for line in lines if re.search(r"error|fatal|invalid|unsupported|could not", line, re.IGNORECASE)]
+        or lines
+        or ["it said nothing"]
+    )
     return RollbackError(f"{os.path.basename(tool)} failed with exit code {code}: {' '.join(telling[:2]).strip()}")
 
 
@@ -72,7 +91,9 @@ def _tools_in(directory: str) -> Optional[ClientTools]:
     if not all(os.access(Path(directory) / tool, os.X_OK) for tool in TOOLS):
         return None
     try:
-        said = subprocess.run([os.path.join(directory, "pg_dump"), "--version"], capture_output=True, text=True, check=True).stdout
+        said = subprocess.run(
+            [os.path.join(directory, "pg_dump"), "--version"], capture_output=True, text=True, check=True
+        ).stdout
     except (OSError, subprocess.CalledProcessError):
         return None
     numbers = re.search(r"(\d+)\.?(\d+)?", said)

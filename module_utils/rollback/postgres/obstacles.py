@@ -11,7 +11,10 @@ if TYPE_CHECKING:
 
 # Each query names what stands in the way; the sentence says why, and the way out.
 _CHECKS: List[Tuple[str, str]] = [
-    ("SELECT 'the server' WHERE pg_is_in_recovery()", "This is a read replica ({}). Point rollback_database_dsn at the primary."),
+    (
+        "SELECT 'the server' WHERE pg_is_in_recovery()",
+        "This is a read replica ({}). Point rollback_database_dsn at the primary.",
+    ),
     (
         "SELECT current_user WHERE NOT (SELECT rolcreatedb OR rolsuper FROM pg_roles WHERE rolname = current_user)",
         "The operator's role {} may not create databases. Run ALTER ROLE … CREATEDB as a superuser.",
@@ -39,7 +42,8 @@ _CHECKS: List[Tuple[str, str]] = [
         "Subscriptions belong to the database and would follow it aside: {}. Drop them first.",
     ),
     (
-        "SELECT DISTINCT pg_get_userbyid(setrole) FROM pg_db_role_setting WHERE setrole <> 0 AND setdatabase = (SELECT oid FROM pg_database WHERE datname = %(database)s)"
+        "SELECT DISTINCT pg_get_userbyid(setrole) FROM pg_db_role_setting WHERE setrole <> 0"
+        " AND setdatabase = (SELECT oid FROM pg_database WHERE datname = %(database)s)"
         " AND NOT (SELECT rolsuper FROM pg_roles WHERE rolname = current_user)"
         " AND NOT (SELECT rolcreaterole FROM pg_roles WHERE rolname = current_user)",
         "The settings of roles in this database ({}) cannot be carried over without CREATEROLE. Give it to the operator's role, or reset those settings.",

@@ -44,7 +44,9 @@ class Restored:
         return {"changed": self.changed, "oid": self.oid, "rows": self.rows, "actions": self.actions}
 
 
-def beside(server: Server, connection: "psycopg.Connection[Any]", tools: ClientTools, request: Request, journal: AnyJournal) -> Restored:
+def beside(
+    server: Server, connection: "psycopg.Connection[Any]", tools: ClientTools, request: Request, journal: AnyJournal
+) -> Restored:
     """Create, load, set up, analyse and compare `request.into`. Raises RollbackError, and leaves no such database then."""
     manifest = manifests.read(request.backup)
     if manifest is None:
@@ -72,11 +74,15 @@ def beside(server: Server, connection: "psycopg.Connection[Any]", tools: ClientT
         True,
         oid,
         found.rows,
-        [f"restored {amount(found.rows, 'row')} in {amount(len(found.tables), 'table')} into {request.into}, equal to the manifest"],
+        [
+            f"restored {amount(found.rows, 'row')} in {amount(len(found.tables), 'table')} into {request.into}, equal to the manifest"
+        ],
     )
 
 
-def _already_compared(connection: "psycopg.Connection[Any]", request: Request, journal: AnyJournal) -> Optional[Restored]:
+def _already_compared(
+    connection: "psycopg.Connection[Any]", request: Request, journal: AnyJournal
+) -> Optional[Restored]:
     """The result of an earlier attempt of this run, where its database is still there, under either name."""
     if not isinstance(journal, Journal):
         return None
@@ -95,8 +101,13 @@ def _compare(server: Server, request: Request, manifest: Manifest) -> Census:
             found = census.take(connection, request.version_table, request.application_role)
         problems = census.differences(manifest.census, found)
         if request.application_role:
-            readable = [name for name, table in manifest.census.tables.items() if table.readable and name in found.tables]
+            readable = [
+                name for name, table in manifest.census.tables.items() if table.readable and name in found.tables
+            ]
             problems += census.read_as(connection, request.application_role, readable)
     if problems:
-        raise RollbackError(f"What was restored is not what was backed up: {listed(problems, 3)}.", "The live database is untouched. Choose another backup.")
+        raise RollbackError(
+            f"What was restored is not what was backed up: {listed(problems, 3)}.",
+            "The live database is untouched. Choose another backup.",
+        )
     return found

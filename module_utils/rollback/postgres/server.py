@@ -38,32 +38,40 @@ class Server:
         try:
             parts = conninfo.conninfo_to_dict(dsn)
         except psycopg.ProgrammingError as error:
-            raise RollbackError(f"The connection string is not one that libpq understands: {str(error).strip()}.") from error
+            raise RollbackError(
+                f"The connection string is not one that libpq understands: {str(error).strip()}."
+            ) from error
         if parts.get("password"):
-            raise RollbackError("The connection string holds a password, which would be shown.", "Move it to rollback_database_password (from a vault), or use passfile=.")
+            raise RollbackError(
+                "The connection string holds a password, which would be shown.",
+                "Move it to rollback_database_password (from a vault), or use passfile=.",
+            )
         missing = [name for name in ("host", "user") if not parts.get(name)]
         if missing:
-            raise RollbackError(f"The connection string does not name its {' and '.join(missing)}.", 'Say for example "host=127.0.0.1 port=5432 user=rollback".')
+            raise RollbackError(
+                f"The connection string does not name its {' and '.join(missing)}.",
+                'Say for example "host=127.0.0.1 port=5432 user=rollback".',
+            )
         return cls(dsn, password)
 
     def conninfo(self, database: str = MAINTENANCE_DATABASE) -> str:
         """Connection string for `database`, fit to be shown and to stand in an argument list."""
-        parts = conninfo.conninfo_to_dict(self.dsn)
-        parts.setdefault("connect_timeout", str(CONNECT_TIMEOUT_S))
-        parts.update(dbname=database, application_name="rollback")
-        return conninfo.make_conninfo(**parts)
+        parts = {"connect_timeout": CONNECT_TIMEOUT_S, **conninfo.conninfo_to_dict(self.dsn)}
+        return conninfo.make_conninfo("", **{**parts, "dbname": database, "application_name": "rollback"})
 
     def connect(self, database: str = MAINTENANCE_DATABASE) -> "psycopg.Connection[Any]":
         """An autocommit connection, proven to be to `database`. Raises RollbackError where there is none to be had."""
-        secret = {"password": self.password} if self.password else {}
         try:
-            connection = psycopg.connect(self.conninfo(database), autocommit=True, **secret)
+            connection = psycopg.connect(self.conninfo(database), autocommit=True, password=self.password or None)
         except psycopg.OperationalError as error:
             raise RollbackError(f"No connection to database {database}: {_reason(error)}.", _advice(error)) from error
         (found,) = connection.execute("SELECT current_database()").fetchone() or ("",)
         if found != database:
             connection.close()
-            raise RollbackError(f"Asked for database {database}, the server answered as {found}.", "Is a pooler in between? Connect to PostgreSQL itself.")
+            raise RollbackError(
+                f"Asked for database {database}, the server answered as {found}.",
+                "Is a pooler in between? Connect to PostgreSQL itself.",
+            )
         return connection
 
     def environment(self) -> Dict[str, str]:

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, List
 
 from ansible.module_utils.rollback.errors import RollbackError
 from ansible.module_utils.rollback.words import listed
 
-try:
+with suppress(ImportError):  # the module that uses this says so
     from psycopg import errors as pg_errors
     from psycopg import sql
-except ImportError:  # the module that uses this says so
-    pass
 
 if TYPE_CHECKING:
     import psycopg
@@ -29,7 +28,7 @@ def end_sessions(connection: "psycopg.Connection[Any]", databases: List[str], gr
 
     Raises RollbackError where one cannot be ended, naming it.
     """
-    ended = set()
+    ended: "set[int]" = set()
     deadline = time.monotonic() + grace
     while True:
         rows = connection.execute(
@@ -40,8 +39,14 @@ def end_sessions(connection: "psycopg.Connection[Any]", databases: List[str], gr
         if not rows:
             return len(ended)
         if time.monotonic() > deadline:
-            who = listed(f"{user or 'the server'} ({application or 'process'} {pid}, on {database})" for pid, user, application, database in rows)
-            raise RollbackError(f"These sessions did not end within {grace:.0f} s: {who}.", "Stop them by hand, then run the same command again.")
+            who = listed(
+                f"{user or 'the server'} ({application or 'process'} {pid}, on {database})"
+                for pid, user, application, database in rows
+            )
+            raise RollbackError(
+                f"These sessions did not end within {grace:.0f} s: {who}.",
+                "Stop them by hand, then run the same command again.",
+            )
         for pid, *_ in rows:
             if pid not in ended:
                 _terminate(connection, pid)
@@ -54,7 +59,9 @@ def allow_connections(connection: "psycopg.Connection[Any]", database: str, allo
     row = connection.execute("SELECT datallowconn FROM pg_database WHERE datname = %s", [database]).fetchone()
     if row is None or row[0] == allowed:
         return False
-    connection.execute(sql.SQL("ALTER DATABASE {} ALLOW_CONNECTIONS {}").format(sql.Identifier(database), sql.Literal(allowed)))
+    connection.execute(
+        sql.SQL("ALTER DATABASE {} ALLOW_CONNECTIONS {}").format(sql.Identifier(database), sql.Literal(allowed))
+    )
     return True
 
 
@@ -62,4 +69,7 @@ def _terminate(connection: "psycopg.Connection[Any]", pid: int) -> None:
     try:
         connection.execute("SELECT pg_terminate_backend(%s)", [pid])
     except pg_errors.InsufficientPrivilege as error:
-        raise RollbackError(f"Session {pid} cannot be ended: {str(error).strip()}.", "Grant pg_signal_backend to the operator's role; a superuser's session needs a superuser.") from error
+        raise RollbackError(
+            f"Session {pid} cannot be ended: {str(error).strip()}.",
+            "Grant pg_signal_backend to the operator's role; a superuser's session needs a superuser.",
+        ) from error

@@ -5,22 +5,28 @@ All of it follows the database's OID, so a restored database has none of it unti
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Dict, List, Optional, Tuple
 
 from ansible.module_utils.rollback.errors import RollbackError
 
-try:
+with suppress(ImportError):  # the module that uses this says so
     from psycopg import errors as pg_errors
     from psycopg import sql
-except ImportError:  # the module that uses this says so
-    pass
 
 if TYPE_CHECKING:
     import psycopg
 
 # Lists of names: PostgreSQL stores them flattened, and reads them back only item by item.
-_NAME_LISTS = ("local_preload_libraries", "search_path", "session_preload_libraries", "shared_preload_libraries", "temp_tablespaces", "unix_socket_directories")
+_NAME_LISTS = (
+    "local_preload_libraries",
+    "search_path",
+    "session_preload_libraries",
+    "shared_preload_libraries",
+    "temp_tablespaces",
+    "unix_socket_directories",
+)
 
 
 @dataclass(frozen=True)
@@ -38,7 +44,10 @@ class Settings:
             "owner": self.owner,
             "connection_limit": self.connection_limit,
             "comment": self.comment,
-            "grants": [f"{grantee or 'PUBLIC'}: {privilege}{' with grant option' if grantable else ''}" for grantee, privilege, grantable in self.grants],
+            "grants": [
+                f"{grantee or 'PUBLIC'}: {privilege}{' with grant option' if grantable else ''}"
+                for grantee, privilege, grantable in self.grants
+            ],
             "parameters": [f"{role + ': ' if role else ''}{name} = {value}" for role, name, value in self.parameters],
         }
 
@@ -46,7 +55,8 @@ class Settings:
 def read(connection: "psycopg.Connection[Any]", database: str) -> Settings:
     """Raises RollbackError where there is no such database."""
     row = connection.execute(
-        "SELECT pg_get_userbyid(datdba), datconnlimit, shobj_description(oid, 'pg_database'), oid FROM pg_database WHERE datname = %s", [database]
+        "SELECT pg_get_userbyid(datdba), datconnlimit, shobj_description(oid, 'pg_database'), oid FROM pg_database WHERE datname = %s",
+        [database],
     ).fetchone()
     if row is None:
         raise RollbackError(f"There is no database {database} on this server.", "Check rollback_database.")
@@ -82,7 +92,9 @@ def carry_over(connection: "psycopg.Connection[Any]", source: str, target: str) 
         ) from error
     found = read(connection, target)
     if found != wanted:
-        raise RollbackError(f"After carrying them over, the settings of {target} are not those of {source}: {found.as_dict()} instead of {wanted.as_dict()}.")
+        raise RollbackError(
+            f"After carrying them over, the settings of {target} are not those of {source}: {found.as_dict()} instead of {wanted.as_dict()}."
+        )
     return actions
 
 
@@ -90,13 +102,28 @@ def _statements(wanted: Settings, found: Settings, target: str) -> "List[Tuple[s
     database = sql.Identifier(target)
     todo: "List[Tuple[sql.Composed, str]]" = []
     if found.owner != wanted.owner:
-        todo.append((sql.SQL("ALTER DATABASE {} OWNER TO {}").format(database, sql.Identifier(wanted.owner)), f"owner {wanted.owner}"))
+        todo.append(
+            (
+                sql.SQL("ALTER DATABASE {} OWNER TO {}").format(database, sql.Identifier(wanted.owner)),
+                f"owner {wanted.owner}",
+            )
+        )
     if found.connection_limit != wanted.connection_limit:
-        todo.append((sql.SQL("ALTER DATABASE {} CONNECTION LIMIT {}").format(database, sql.Literal(wanted.connection_limit)), f"connection limit {wanted.connection_limit}"))
+        todo.append(
+            (
+                sql.SQL("ALTER DATABASE {} CONNECTION LIMIT {}").format(database, sql.Literal(wanted.connection_limit)),
+                f"connection limit {wanted.connection_limit}",
+            )
+        )
     if found.comment != wanted.comment:
         todo.append((sql.SQL("COMMENT ON DATABASE {} IS {}").format(database, sql.Literal(wanted.comment)), "comment"))
     for grantee, privilege, _ in sorted(set(found.grants) - set(wanted.grants)):
-        todo.append((_grant("REVOKE {} ON DATABASE {} FROM {}", privilege, target, grantee), f"no {privilege} for {grantee or 'PUBLIC'}"))
+        todo.append(
+            (
+                _grant("REVOKE {} ON DATABASE {} FROM {}", privilege, target, grantee),
+                f"no {privilege} for {grantee or 'PUBLIC'}",
+            )
+        )
     for grantee, privilege, grantable in sorted(set(wanted.grants) - set(found.grants)):
         template = "GRANT {} ON DATABASE {} TO {}" + (" WITH GRANT OPTION" if grantable else "")
         todo.append((_grant(template, privilege, target, grantee), f"{privilege} for {grantee or 'PUBLIC'}"))
@@ -107,14 +134,22 @@ def _statements(wanted: Settings, found: Settings, target: str) -> "List[Tuple[s
 
 
 def _grant(template: str, privilege: str, target: str, grantee: str) -> "sql.Composed":
-    return sql.SQL(template).format(sql.SQL(privilege), sql.Identifier(target), sql.Identifier(grantee) if grantee else sql.SQL("PUBLIC"))
+    return sql.SQL(template).format(
+        sql.SQL(privilege), sql.Identifier(target), sql.Identifier(grantee) if grantee else sql.SQL("PUBLIC")
+    )
 
 
 def _parameter(role: str, name: str, value: str, target: str) -> "sql.Composed":
-    subject = sql.SQL("ROLE {} IN DATABASE {}").format(sql.Identifier(role), sql.Identifier(target)) if role else sql.SQL("DATABASE {}").format(sql.Identifier(target))
+    subject = (
+        sql.SQL("ROLE {} IN DATABASE {}").format(sql.Identifier(role), sql.Identifier(target))
+        if role
+        else sql.SQL("DATABASE {}").format(sql.Identifier(target))
+    )
     # A setting's name may have a dot (extensions define such), which stands outside the quotes.
     setting = sql.SQL(".").join(sql.Identifier(part) for part in name.split("."))
     if name not in _NAME_LISTS:
         return sql.SQL("ALTER {} SET {} TO {}").format(subject, setting, sql.Literal(value))
     # The flattened list is what set_config reads; FROM CURRENT then stores it without our parsing it.
-    return sql.SQL("SELECT set_config({}, {}, true); ALTER {} SET {} FROM CURRENT").format(sql.Literal(name), sql.Literal(value), subject, setting)
+    return sql.SQL("SELECT set_config({}, {}, true); ALTER {} SET {} FROM CURRENT").format(
+        sql.Literal(name), sql.Literal(value), subject, setting
+    )

@@ -6,6 +6,7 @@ Told by OIDs, which renaming does not change: whichever way a run was cut off, t
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Dict
 
@@ -13,11 +14,9 @@ from ansible.module_utils.rollback.errors import RollbackError
 from ansible.module_utils.rollback.postgres.beside import oid_of
 from ansible.module_utils.rollback.postgres.sessions import allow_connections, end_sessions
 
-try:
+with suppress(ImportError):  # the module that uses this says so
     import psycopg
     from psycopg import sql
-except ImportError:  # the module that uses this says so
-    pass
 
 if TYPE_CHECKING:
     import psycopg
@@ -80,7 +79,10 @@ def perform(connection: "psycopg.Connection[Any]", swap: Swap) -> Swapped:
                 connection.execute(_rename(swap.live, swap.aside))
                 connection.execute(_rename(swap.incoming, swap.live))
         except psycopg.Error as error:
-            raise RollbackError(f"The databases could not be renamed, and are as they were: {str(error).strip()}.", "Clear the cause, then run the same command again.") from error
+            raise RollbackError(
+                f"The databases could not be renamed, and are as they were: {str(error).strip()}.",
+                "Clear the cause, then run the same command again.",
+            ) from error
         closed_s = time.monotonic() - closed_at
     finally:
         if not connection.closed:
