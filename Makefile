@@ -35,7 +35,7 @@ TYPING_LINK := .tools/typing/ansible/module_utils/rollback
 # Universal: one file serves Python 3.11 to 3.13 on every platform, and plain pip installs it. The smaller lock constrains
 # the larger one, so that what is tested is what operators run. The index is left to the machine's own settings.
 UV_COMPILE := UV_CUSTOM_COMPILE_COMMAND='make lock' .tools/uv/bin/uv pip compile --quiet --universal \
-	--python-version 3.11 --generate-hashes --no-emit-index-url --upgrade
+	--generate-hashes --no-emit-index-url --upgrade
 
 ##@ Use
 
@@ -85,9 +85,11 @@ format: $(VENV)/.dev ## Let ruff fix and format what it safely can
 lock: ## Resolve the newest allowed versions into requirements/*.txt (needs network; fetches uv into .tools)
 	@$(PYTHON) -m venv .tools/uv
 	@.tools/uv/bin/python -m pip install --quiet --upgrade uv
-	$(UV_COMPILE) pyproject.toml -o requirements/run.txt
-	$(UV_COMPILE) pyproject.toml --group lab -c requirements/run.txt -o requirements/lab.txt
-	$(UV_COMPILE) pyproject.toml --group lab --group dev -c requirements/lab.txt -o requirements/dev.txt
+	$(UV_COMPILE) --python-version 3.9 requirements/target.in -o requirements/target.txt
+	$(UV_COMPILE) --python-version 3.11 pyproject.toml -o requirements/run.txt
+	$(UV_COMPILE) --python-version 3.11 pyproject.toml --group lab -c requirements/run.txt -o requirements/lab.txt
+	$(UV_COMPILE) --python-version 3.11 pyproject.toml --group lab --group dev -c requirements/lab.txt -o requirements/dev.txt
+	$(UV_COMPILE) --python-version 3.11 examples/hunter/requirements.in -o examples/hunter/requirements.txt
 
 .PHONY: clean
 clean: ## Remove virtual environments, caches, reports and the demo's leftovers

@@ -84,7 +84,7 @@ class CallbackModule(CallbackBase):
             self._stage()
         failed = [item for item in content.get("results", ()) if item.get("failed")]
         content = failed[0] if failed else content
-        words = str(content.get("msg") or content.get("stderr") or "it failed without a word").strip()
+        words = str(content.get("msg") or content.get("stderr") or "it failed without a word").strip().removeprefix("Task failed: ")
         extra = str(content.get("module_stderr") or "").strip()
         self._say(f"\n  {words}", constants.COLOR_ERROR)
         if extra:

@@ -20,7 +20,6 @@ options:
   point:
     description: The release point to append, without O(point.id) and O(point.recorded_at), which are made here. Empty only reads.
     type: dict
-    default: {}
     suboptions:
       version: {description: Version of the application., type: str, required: true}
       recorded_by: {description: Who records it., type: str, required: true}
@@ -69,7 +68,6 @@ ARGUMENT_SPEC = {
     "environment_name": {"type": "str", "required": True},
     "point": {
         "type": "dict",
-        "default": {},
         "options": {
             "version": {"type": "str", "required": True},
             "recorded_by": {"type": "str", "required": True},

@@ -25,7 +25,9 @@ class TableForecast:
 
     @property
     def touched(self) -> bool:
-        return self.now != self.then or any((self.inserted, self.updated, self.deleted))
+        """Where writes cannot be told, as many rows as before are no proof that there were none."""
+        writes = (self.inserted, self.updated, self.deleted)
+        return self.now != self.then or None in writes or any(writes)
 
     def as_dict(self) -> Dict[str, Any]:
         return asdict(self)

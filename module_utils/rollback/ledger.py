@@ -44,7 +44,8 @@ def read(environment_directory: Path) -> List[ReleasePoint]:
     if not path.exists():
         return []
     points = []
-    for number, line in enumerate(path.read_bytes().rstrip(b"\n").split(b"\n"), start=1):  # at no other line end: names may hold one
+    # Bytes, because text is split at characters that a name may hold, such as U+2028.
+    for number, line in enumerate(path.read_bytes().splitlines(), start=1):
         try:
             points.append(ReleasePoint(**json.loads(line)))
         except (TypeError, ValueError) as error:
@@ -61,7 +62,10 @@ def append(environment_directory: Path, point: ReleasePoint) -> None:
             f"The ledger already has a release point {point.id}.", "Record the release under another id."
         )
     durable.make_private_dirs(environment_directory)
-    durable.append(environment_directory / FILE_NAME, durable.canonical_json(point.as_dict()) + b"\n")
+    path = environment_directory / FILE_NAME
+    # Whoever repaired the last line by hand may have left it without its end.
+    gap = b"\n" if path.exists() and path.read_bytes()[-1:] not in (b"", b"\n") else b""
+    durable.append(path, gap + durable.canonical_json(point.as_dict()) + b"\n")
 
 
 def find(points: List[ReleasePoint], wanted: str) -> ReleasePoint:
@@ -97,9 +101,10 @@ def previous(points: List[ReleasePoint], running_version: str, rolled_back_to: O
     if not verified:
         raise RollbackError(
             "The ledger holds no verified release point to go back to.",
-            "Name a backup with -e backup=<name>, or record releases with record_release.yml.",
+            "Name a backup with -e backup=<name>, or record releases with playbooks/record_release.yml.",
         )
+    newest = [point for point in verified if point.version == running_version][-1]
     raise RollbackError(
-        f"Every verified release point is of version {running_version}, which is running.",
-        f"To restore its data say -e release={verified[-1].id}.",
+        f"No verified release point is from before version {running_version}, which is running.",
+        f"To restore its data say -e release={newest.id}.",
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 from dataclasses import asdict, dataclass
@@ -49,10 +50,16 @@ def acquire(environment_directory: Path, owner: Owner, take_over: str = "") -> N
     """Take the lock for `owner`. A lock of run `take_over` is replaced: its controller is known to be dead."""
     durable.make_private_dirs(environment_directory)
     path = environment_directory / FILE_NAME
-    held = holder(environment_directory)
-    if held and held.run == take_over:
-        durable.write(path, durable.canonical_json(owner.as_dict()))
-        return
+    if take_over:
+        descriptor = os.open(environment_directory, os.O_RDONLY)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)  # of two runs that take over together, the second sees the first
+            held = holder(environment_directory)
+            if held and held.run == take_over:
+                durable.write(path, durable.canonical_json(owner.as_dict()))
+                return
+        finally:
+            os.close(descriptor)
     draft = path.with_name(f".{FILE_NAME}.{os.getpid()}")
     durable.write(draft, durable.canonical_json(owner.as_dict()))
     try:

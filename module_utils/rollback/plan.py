@@ -232,7 +232,7 @@ def _plan(
 
 def _step(step: str, title: str, where: str, effect: str, database_bytes: int, measured: Mapping[str, Any]) -> Step:
     if step in measured:
-        return Step(step, title, where, effect, round(float(measured[step]), 1), estimated=False)
+        return Step(step, title, where, effect, round(float(measured[step]), 3), estimated=False)
     seconds = _FIXED_S.get(step, 0.0) + (database_bytes / _BYTES_PER_S[step] if step in _BYTES_PER_S else 0.0)
     return Step(step, title, where, effect, round(seconds, 1), estimated=True)
 

@@ -85,7 +85,7 @@ def probe(
     other = [endpoint.url for endpoint in endpoints if not endpoint.url.startswith(("http://", "https://"))]
     if other:
         raise RollbackError(f"{other[0]} is no HTTP address.", "Check rollback_base_url.")
-    opener = urllib.request.build_opener(_NoRedirect)
+    opener = urllib.request.build_opener(_NoRedirect, urllib.request.ProxyHandler({}))  # the application, not a proxy
     answers = [Answers(endpoint.url) for endpoint in endpoints]
     began, row, done = time.monotonic(), 0, 0
     while True:

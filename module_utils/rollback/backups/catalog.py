@@ -83,13 +83,14 @@ def _judge(path: Path, database: str, environment: str) -> Candidate:
         return Candidate(path.name, str(path), reason="it was never finished")
     try:
         files.sniff(path)
-        manifest = manifests.read(path)
+        manifest, size = manifests.read(path), files.total_bytes(path)
     except RollbackError as error:
         return Candidate(path.name, str(path), reason=error.message.rstrip("."))
+    except OSError as error:  # such as lost+found, which only root may enter
+        return Candidate(path.name, str(path), reason=f"it cannot be read ({error.strerror or error})")
     if manifest is None:
         return Candidate(path.name, str(path), reason="it has no manifest")
     reason = ""
-    size = files.total_bytes(path)
     if size != manifest.bytes:
         reason = f"it is damaged: it has {size:,} bytes, its manifest says {manifest.bytes:,}"
     elif manifest.database != database:

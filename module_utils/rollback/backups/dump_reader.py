@@ -19,7 +19,11 @@ _COPY = re.compile(
 )
 _SETVAL = re.compile(rb"SELECT pg_catalog\.setval\('((?:[^']|'')+)', (-?\d+), (true|false)\);")
 _INSERT = re.compile(rb"INSERT INTO ")
-_QUOTES = re.compile(rb"'|\"|\$(?:[A-Za-z_\x80-\xff][\w\x80-\xff]*)?\$|--|/\*|\\")
+# Words count as a whole: the dollars in a$b$ open no string, and only in E'' does a backslash keep a quote from ending it.
+_TOKENS = re.compile(
+    rb"[eE]'|(?P<word>[A-Za-z_\x80-\xff][\w$\x80-\xff]*)|'|\"|\$(?:[A-Za-z_\x80-\xff][\w\x80-\xff]*)?\$|--|/\*|\\"
+)
+_ESCAPED_END = re.compile(rb"(?:[^'\\]|\\.|'')*'(?!')", re.DOTALL)
 _RESTRICT = re.compile(rb"\\(un)?restrict [A-Za-z0-9]+\s*$")
 
 
@@ -48,17 +52,28 @@ class _Script:
         position = 0
         while True:
             if self._inside:
-                end = line.find(self._inside, position)
+                end = self._end(line, position)
                 if end < 0:
                     return None
-                position, self._inside = end + len(self._inside), b""
-            found = _QUOTES.search(line, position)
+                position, self._inside = end, b""
+            found = _TOKENS.search(line, position)
             if not found or found.group() == b"--":
                 return None
             token, position = found.group(), found.end()
             if token == b"\\":
                 return line[found.start() :].strip()
-            self._inside = b"*/" if token == b"/*" else token
+            if token == b"/*":
+                self._inside = b"*/"
+            elif found.lastgroup != "word":
+                self._inside = token
+
+    def _end(self, line: bytes, position: int) -> int:
+        """Where what we are in ends on this line; -1 where it goes on."""
+        if self._inside in (b"e'", b"E'"):
+            found = _ESCAPED_END.match(line, position)
+            return found.end() if found else -1
+        end = line.find(self._inside, position)
+        return end + len(self._inside) if end >= 0 else -1
 
 
 def read(lines: Iterable[bytes], version_table: str) -> DumpFacts:
@@ -77,7 +92,8 @@ def read(lines: Iterable[bytes], version_table: str) -> DumpFacts:
             if not ended:
                 return facts
             continue
-        _note(line, facts)
+        if not script._inside:
+            _note(line, facts)
         command = script.meta_command(line)
         if command and not _RESTRICT.match(command):
             facts.meta_commands.append(command.decode(errors="replace"))
@@ -89,11 +105,11 @@ def _count(rows: Iterable[bytes], keep: bool) -> "tuple[int, bool, Optional[List
     count = 0
     kept: List[str] = []
     for row in rows:
-        if row == b"\\.\n":
+        if row in (b"\\.\n", b"\\.\r\n"):
             return count, True, kept if keep else None
         count += 1
         if keep:
-            kept.append(row.decode(errors="replace").rstrip("\n"))
+            kept.append(row.decode(errors="replace").rstrip("\r\n"))
     return count, False, kept if keep else None
 
 

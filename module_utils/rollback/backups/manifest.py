@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Dict, Optional
 
-from ansible.module_utils.rollback import durable
+from ansible.module_utils.rollback import clock, durable
 from ansible.module_utils.rollback.backups.names import MANIFEST_SUFFIX
 from ansible.module_utils.rollback.errors import RollbackError
 from ansible.module_utils.rollback.postgres.census import Census
@@ -55,11 +55,11 @@ def read(backup: Path) -> Optional[Manifest]:
     """The manifest of `backup`, or None where it has none. Raises RollbackError where there is one that cannot be trusted."""
     path = path_for(backup)
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        manifest = Manifest.from_dict(content)
+        manifest = Manifest.from_dict(json.loads(path.read_text(encoding="utf-8")))
+        _check_types(manifest)
     except FileNotFoundError:
         return None
-    except (TypeError, ValueError, KeyError, AttributeError, OSError) as error:
+    except (TypeError, ValueError, KeyError, AttributeError, OSError, RecursionError) as error:
         raise RollbackError(
             f"The manifest {path.name} cannot be read ({type(error).__name__}: {error}).", "Choose another backup."
         ) from error
@@ -71,6 +71,18 @@ def read(backup: Path) -> Optional[Manifest]:
     if manifest.backup != backup.name:
         raise RollbackError(f"The manifest {path.name} describes {manifest.backup}.", "Choose another backup.")
     return manifest
+
+
+def _check_types(manifest: Manifest) -> None:
+    """What listing and choosing rely on; one odd manifest must not hide the other backups. Raises TypeError or ValueError."""
+    texts = [manifest.backup, manifest.format, manifest.compression, manifest.environment, manifest.application_version]
+    texts += [manifest.database, manifest.census.server_version, *(manifest.census.alembic_heads or [])]
+    if not all(isinstance(text, str) for text in texts):
+        raise TypeError("a text is none")
+    numbers = [table.rows for table in manifest.census.tables.values()] + [file["bytes"] for file in manifest.files.values()]
+    if not all(isinstance(number, int) and number >= 0 for number in numbers):
+        raise TypeError("a count is none")
+    clock.parse_iso(manifest.created_at)
 
 
 def write(backup: Path, manifest: Manifest) -> None:
