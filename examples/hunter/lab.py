@@ -266,15 +266,19 @@ class Lab:
         facts = self.facts
         running = bool(self._supervisor_pid())
         processes: dict[str, str] = {}
+        pids: dict[str, int] = {}
         revision: list[str] = []
         if running:
             with self._supervisor() as supervisor:
-                processes = {info["name"]: info["statename"] for info in supervisor.getAllProcessInfo()}
+                known = supervisor.getAllProcessInfo()
+                processes = {info["name"]: info["statename"] for info in known}
+                pids = {info["name"]: info["pid"] for info in known}
             with suppress(psycopg.Error), self.connect() as connection:
                 revision = [row[0] for row in connection.execute("SELECT version_num FROM alembic_version")]
         return {
             "running": running,
             "processes": processes,
+            "pids": pids,
             "current": self.version,
             "answers": self._live_version(facts) if running else None,
             "revision": revision,

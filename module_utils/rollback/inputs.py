@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
+import shlex
 from typing import Iterable, List, Mapping, Optional
 
 # Where Ansible keeps the words of `-e reason=the API is down` after the first: it splits at blanks that are not quoted twice.
@@ -43,9 +44,19 @@ def free_text(name: str, arguments: Iterable[str]) -> Optional[str]:
 
 def lost_words(arguments: Iterable[str], given: Mapping[str, object]) -> List[str]:
     """A sentence where words belong to no variable and cannot be put back."""
-    known = list(arguments)
-    if _LEFT_OVER not in given or any(free_text(name, known) for name in FREE_TEXT):
+    if _LEFT_OVER not in given:
+        return []
+    plain = [argument for argument in arguments if not any(free_text(name, [argument]) for name in FREE_TEXT)]
+    lost = [word for argument in plain if argument[:1] not in "@{[" for word in _words(argument) if "=" not in word]
+    if not lost:
         return []
     return [
-        f"The words {str(given[_LEFT_OVER])!r} belong to no variable. Quote a value with blanks twice: -e 'reason=\"the API is down\"'."
+        f"The words {' '.join(lost)!r} belong to no variable. Quote a value with blanks twice: -e 'reason=\"the API is down\"'."
     ]
+
+
+def _words(argument: str) -> List[str]:
+    try:
+        return shlex.split(argument)
+    except ValueError:  # a quote without its end
+        return argument.split()

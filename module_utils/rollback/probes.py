@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import time
 import urllib.error
 import urllib.request
@@ -126,15 +127,16 @@ def _get(
         endpoint.url, headers={"Cache-Control": "no-cache", "User-Agent": "rollback-verify"}
     )
     try:
-        with opener.open(request, timeout=endpoint.timeout_s) as response:
+        try:
+            response = opener.open(request, timeout=endpoint.timeout_s)
+        except urllib.error.HTTPError as error:
+            response = error  # an answer all the same
+        with response:
             return (
-                response.status,
+                response.getcode(),
                 response.read(_BODY_LIMIT).decode(errors="replace"),
                 response.headers.get(version_header),
             )
-    except urllib.error.HTTPError as error:
-        with error:
-            return error.code, error.read(_BODY_LIMIT).decode(errors="replace"), error.headers.get(version_header)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, http.client.HTTPException) as error:
         reason = getattr(error, "reason", error)
         return 0, f"did not answer ({reason})", None

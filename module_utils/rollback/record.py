@@ -19,6 +19,8 @@ def keep(params: Dict[str, Any], check_mode: bool) -> Dict[str, Any]:
         raise RollbackError(f"state={state} needs the id of a run.")
     if state != "read" and not check_mode:
         written = Journal(runs.run_dir(environment, run))
+        if state != "opened" and not written.entries():
+            raise RollbackError(f"Run {run} was never opened, so nothing can be written about it.")
         if state == "opened":
             open_run(environment, run, params["owner"], params["data"], params["take_over"])
         elif state == "closed":
@@ -31,7 +33,11 @@ def keep(params: Dict[str, Any], check_mode: bool) -> Dict[str, Any]:
 
 def open_run(environment: Path, run: str, owner: Dict[str, Any], data: Dict[str, Any], take_over: str) -> None:
     """Take the lock, then write the first entry, or that the run goes on. Raises RollbackError where the lock is held."""
-    lock.acquire(environment, lock.Owner(run=run, since=clock.iso(clock.utc_now()), **owner), take_over)
+    try:
+        asking = lock.Owner(run=run, since=clock.iso(clock.utc_now()), **owner)
+    except TypeError as error:
+        raise RollbackError("Opening a run needs its owner, with who, host, pid and boot.") from error
+    lock.acquire(environment, asking, take_over)
     written = Journal(runs.run_dir(environment, run))
     try:
         written.append("resumed" if written.entries() else "opened", **data)
@@ -43,7 +49,9 @@ def open_run(environment: Path, run: str, owner: Dict[str, Any], data: Dict[str,
 def close_run(environment: Path, run: str, data: Dict[str, Any]) -> None:
     """Write how the run ended and give the lock back. One that is incomplete stays open, so that it can be taken up."""
     written = Journal(runs.run_dir(environment, run))
-    undone = str(written.entries()[0].data["plan"].get("undoes", ""))
+    if "outcome" not in data:
+        raise RollbackError("Closing a run needs its outcome.")
+    undone = str(written.entries()[0].data.get("plan", {}).get("undoes", ""))
     if data["outcome"] == outcome.INCOMPLETE:
         written.append("noted", "unfinished", **data)
     else:

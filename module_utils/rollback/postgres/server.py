@@ -41,7 +41,7 @@ class Server:
             raise RollbackError(
                 f"The connection string is not one that libpq understands: {str(error).strip()}."
             ) from error
-        if parts.get("password"):
+        if parts.get("password") or parts.get("sslpassword"):
             raise RollbackError(
                 "The connection string holds a password, which would be shown.",
                 "Move it to rollback_database_password (from a vault), or use passfile=.",
@@ -89,8 +89,9 @@ class Server:
 
 
 def _reason(error: Exception) -> str:
-    """The last line of libpq's message, which names the cause; earlier lines repeat it per address."""
-    lines: List[str] = [line.strip() for line in str(error).splitlines() if line.strip()]
+    """The last line of libpq's message that names a cause; earlier lines repeat it per address."""
+    said = [line.strip() for line in str(error).splitlines()]
+    lines: List[str] = [line for line in said if line and not line.startswith("Is the server running")]  # its advice
     return lines[-1].rstrip(".") if lines else type(error).__name__
 
 

@@ -1,0 +1,35 @@
+"""Places that are expensive to make are made once: one for what must change nothing, one for each thing that changes it."""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
+from place import Place
+
+
+@pytest.fixture(scope="session")
+def bad_day() -> Iterator[Place]:
+    """Hunter on the bad release, with a release point to go back to. Tests that use it must leave it as it is."""
+    yield from made()
+
+
+@pytest.fixture(scope="module")
+def place() -> Iterator[Place]:
+    """The same for one test file, which may change it."""
+    yield from made()
+
+
+def made(postgres_bin: Path | None = None, **backup: object) -> Iterator[Place]:
+    # Not below pytest's own directory: every run of pytest closes that to the user as whom PostgreSQL runs.
+    place = Place(Path(tempfile.mkdtemp(prefix="rollback-place-")), postgres_bin)
+    try:
+        place.begin(**backup)
+        yield place
+    finally:
+        place.lab.destroy()
