@@ -32,7 +32,7 @@ def conclude(plan: Mapping[str, Any], steps: Sequence[Mapping[str, Any]], proble
         )
     # Put back in an earlier attempt, and stopped again since, is not put back.
     began = {step["name"]: step["began_s"] for step in steps}
-    if status.get("stop") is None or status.get("put_back") == "done" and began["put_back"] > began["stop"]:
+    if status.get("stop") is None or (status.get("put_back") == "done" and began["put_back"] > began["stop"]):
         return _conclusion(
             PUT_BACK, f"Database {database} is as it was, and {application} runs as before.{why}", same_again
         )

@@ -8,9 +8,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import real_parts
 
 sys.path.insert(0, str(Path(__file__).parent))
 from place import Place
+from servers import Awkward
 
 
 @pytest.fixture(scope="session")
@@ -33,3 +35,23 @@ def made(postgres_bin: Path | None = None, **backup: object) -> Iterator[Place]:
         yield place
     finally:
         place.lab.destroy()
+
+
+@pytest.fixture(scope="session", params=["postgres", "postgres16", "postgres15"])
+def awkward(request: pytest.FixtureRequest) -> Iterator[Awkward]:
+    """A bare server of each version that is there; Hunter is not deployed on it."""
+    place = Place(Path(tempfile.mkdtemp(prefix="rollback-place-")), real_parts.find(request.param).place)
+    try:
+        place.lab.up()
+        yield Awkward(place)
+    finally:
+        place.lab.destroy()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """A test on a server of one version needs that version."""
+    for item in items:
+        version = getattr(item, "callspec", None) and item.callspec.params.get("awkward")
+        if version:
+            item.add_marker(getattr(pytest.mark, version))
+            item.add_marker(pytest.mark.xdist_group(version))

@@ -2,6 +2,7 @@ import os
 import resource
 
 import pytest
+
 from ansible.module_utils.rollback import durable
 
 
@@ -57,4 +58,8 @@ def test_what_is_made_is_for_its_owner_alone(tmp_path):
 
 
 def test_the_same_value_gives_the_same_bytes():
-    assert durable.canonical_json({"b": "é", "a": [1]}) == durable.canonical_json({"a": [1], "b": "é"}) == '{"a":[1],"b":"é"}'.encode()
+    assert (
+        durable.canonical_json({"b": "é", "a": [1]})
+        == durable.canonical_json({"a": [1], "b": "é"})
+        == '{"a":[1],"b":"é"}'.encode()
+    )

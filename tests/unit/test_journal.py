@@ -1,6 +1,7 @@
 import json
 
 import pytest
+
 from ansible.module_utils.rollback import clock, journal
 from ansible.module_utils.rollback.errors import RollbackError
 from ansible.module_utils.rollback.journal import Journal, NoJournal, journal_in, outcome_of, problems_of, steps_of
@@ -63,7 +64,7 @@ def test_a_line_cannot_be_forged_by_hashing_it_anew_without_the_ones_after_it(ru
     forged = {**json.loads(lines(run)[0]), "at": "2020-01-01T00:00:00.000Z"}
     forged["hash"] = journal.Entry(**forged).expected_hash()
     run.path.write_bytes(json.dumps(forged).encode() + b"\n" + lines(run)[1])
-    with pytest.raises(RollbackError, match="^Line 2 "):
+    with pytest.raises(RollbackError, match=r"^Line 2 "):
         run.entries()
 
 
@@ -87,9 +88,11 @@ def test_a_journal_torn_in_its_first_line_starts_anew(run):
 
 def test_a_disk_that_takes_nothing_stops_the_run_before_the_step(run, monkeypatch):
     run.append("opened")
-    monkeypatch.setattr(journal.durable, "append", lambda *_: (_ for _ in ()).throw(OSError(28, "No space left on device")))
+    monkeypatch.setattr(
+        journal.durable, "append", lambda *_: (_ for _ in ()).throw(OSError(28, "No space left on device"))
+    )
     worked = []
-    with pytest.raises(RollbackError, match="No space left on device.*so nothing further is done"), run.step("swap"):
+    with pytest.raises(RollbackError, match=r"No space left on device.*so nothing further is done"), run.step("swap"):
         worked.append("swapped")
     assert not worked
 
@@ -107,7 +110,10 @@ def test_a_step_keeps_its_result(run):
     assert (step.status, step.data, step.error) == ("done", {"database": "hunter", "rows": 7}, "")
 
 
-@pytest.mark.parametrize(("error", "said"), [(RollbackError("No room.", "Make some."), "No room. Make some."), (KeyboardInterrupt(), "KeyboardInterrupt")])
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [(RollbackError("No room.", "Make some."), "No room. Make some."), (KeyboardInterrupt(), "KeyboardInterrupt")],
+)
 def test_a_step_that_fails_says_so_and_the_error_goes_on(run, error, said):
     run.append("opened")
     with pytest.raises(type(error)), run.step("load"):

@@ -1,7 +1,8 @@
 import pytest
+from made_up import point
+
 from ansible.module_utils.rollback import ledger
 from ansible.module_utils.rollback.errors import RollbackError
-from made_up import point
 
 
 def at(version, hour, **changes):
@@ -9,7 +10,10 @@ def at(version, hour, **changes):
 
 
 def test_points_come_back_as_they_were_recorded(tmp_path):
-    recorded = [point(recorded_by="Ada\u2028Lovelace\x85", image_digests={"api": "sha256:1"}), point("1.1.0", verified=False, backup="")]
+    recorded = [
+        point(recorded_by="Ada\u2028Lovelace\x85", image_digests={"api": "sha256:1"}),
+        point("1.1.0", verified=False, backup=""),
+    ]
     assert ledger.read(tmp_path) == []
     for entry in recorded:
         ledger.append(tmp_path / "production", entry)
@@ -18,7 +22,7 @@ def test_points_come_back_as_they_were_recorded(tmp_path):
 
 def test_an_id_is_given_once(tmp_path):
     ledger.append(tmp_path, point())
-    with pytest.raises(RollbackError, match="already has a release point 1.0.0-"):
+    with pytest.raises(RollbackError, match=r"already has a release point 1.0.0-"):
         ledger.append(tmp_path, point(verified=False))
     assert len(ledger.read(tmp_path)) == 1
 
@@ -29,7 +33,9 @@ def test_a_broken_line_is_named_and_nothing_is_appended_to_it(tmp_path, broken):
     path = tmp_path / ledger.FILE_NAME
     before = path.read_bytes() + broken + b"\n"
     path.write_bytes(before)
-    with pytest.raises(RollbackError, match=r"Line 2 of the ledger .* is not a release point.*Repair or delete that line"):
+    with pytest.raises(
+        RollbackError, match=r"Line 2 of the ledger .* is not a release point.*Repair or delete that line"
+    ):
         ledger.append(tmp_path, point("1.1.0"))
     assert path.read_bytes() == before
 
@@ -49,7 +55,9 @@ def test_an_id_is_found_before_a_version_and_of_a_version_the_newest():
     assert ledger.find(points, "1.1.0").version == "2.0.0"
 
 
-@pytest.mark.parametrize(("points", "known"), [([], "none is recorded"), ([at("1.0.0", 1), at("1.0.0", 2)], r"Known versions: 1\.0\.0\.")])
+@pytest.mark.parametrize(
+    ("points", "known"), [([], "none is recorded"), ([at("1.0.0", 1), at("1.0.0", 2)], r"Known versions: 1\.0\.0\.")]
+)
 def test_what_is_not_there_is_answered_with_what_is(points, known):
     with pytest.raises(RollbackError, match=f"There is no release point 9.*{known}"):
         ledger.find(points, "9")

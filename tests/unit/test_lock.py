@@ -1,6 +1,7 @@
 import multiprocessing
 
 import pytest
+
 from ansible.module_utils.rollback import lock
 from ansible.module_utils.rollback.errors import RollbackError
 from ansible.module_utils.rollback.lock import Owner
@@ -27,7 +28,9 @@ def winners(directory, take_over):
     """Runs that got the lock, by round, when several ask for it in the same instant."""
     context = multiprocessing.get_context("fork")
     barrier, wins = context.Barrier(RACERS), context.Queue()
-    racers = [context.Process(target=race, args=(directory, number, take_over, barrier, wins)) for number in range(RACERS)]
+    racers = [
+        context.Process(target=race, args=(directory, number, take_over, barrier, wins)) for number in range(RACERS)
+    ]
     for racer in racers:
         racer.start()
     for racer in racers:
@@ -54,10 +57,16 @@ def test_of_several_runs_that_take_over_together_one_wins(tmp_path):
 
 def test_whoever_comes_second_reads_who_was_first(tmp_path):
     lock.acquire(tmp_path, owner("one", 4711))
-    with pytest.raises(RollbackError, match=r"held by run one, started by ada at .*process 4711 on controller.*Wait until"):
+    with pytest.raises(
+        RollbackError, match=r"held by run one, started by ada at .*process 4711 on controller.*Wait until"
+    ):
         lock.acquire(tmp_path, owner("two"))
     assert lock.holder(tmp_path).run == "one"
-    assert not [path.name for path in tmp_path.iterdir() if path.name.startswith(f".{lock.FILE_NAME}.") and path.suffix.strip(".").isdigit()]
+    assert not [
+        path.name
+        for path in tmp_path.iterdir()
+        if path.name.startswith(f".{lock.FILE_NAME}.") and path.suffix.strip(".").isdigit()
+    ]
 
 
 @pytest.mark.parametrize("take_over", ["", "another", "on"])

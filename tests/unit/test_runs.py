@@ -1,17 +1,20 @@
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 
 import pytest
+from made_up import RUN
+
 from ansible.module_utils.rollback import runs
 from ansible.module_utils.rollback.errors import RollbackError
-from made_up import RUN
 
 
 def test_an_id_says_when_and_how():
-    assert runs.new_run_id("restore", datetime(2026, 11, 22, 3, 15, tzinfo=timezone.utc)) == RUN
+    assert runs.new_run_id("restore", datetime(2026, 11, 22, 3, 15, tzinfo=UTC)) == RUN
     assert runs.stamp_of(RUN) == "20261122T031500Z"
 
 
-@pytest.mark.parametrize("run", ["", "restore", "20261122T031500Z-", f"{RUN}\n", f"../{RUN}", "20261122T031500Z-RESTORE"])
+@pytest.mark.parametrize(
+    "run", ["", "restore", "20261122T031500Z-", f"{RUN}\n", f"../{RUN}", "20261122T031500Z-RESTORE"]
+)
 def test_what_is_no_id_never_becomes_a_path(run, tmp_path):
     with pytest.raises(RollbackError, match="is not the id of a run"):
         runs.run_dir(tmp_path, run)

@@ -1,12 +1,15 @@
 import pytest
+
 from ansible.module_utils.rollback import words
 
 
 @pytest.mark.parametrize(
     ("seconds", "said"),
     [
-        (0, "0.0 s"),
-        (0.44, "0.4 s"),
+        (0, "0 ms"),
+        (0.044, "44 ms"),
+        (0.9996, "1.0 s"),
+        (4.24, "4.2 s"),
         (42.4, "42 s"),
         (59.4, "59 s"),
         (59.5, "1 min 00 s"),
@@ -22,7 +25,14 @@ def test_durations_carry_over_at_their_limits(seconds, said):
 
 @pytest.mark.parametrize(
     ("count", "said"),
-    [(0, "0 B"), (1023, "1023 B"), (1024, "1.0 KiB"), (6_606_028, "6.3 MiB"), (5 * 1024**4, "5.0 TiB"), (2**60, "1048576.0 TiB")],
+    [
+        (0, "0 B"),
+        (1023, "1023 B"),
+        (1024, "1.0 KiB"),
+        (6_606_028, "6.3 MiB"),
+        (5 * 1024**4, "5.0 TiB"),
+        (2**60, "1048576.0 TiB"),
+    ],
 )
 def test_sizes_have_binary_units(count, said):
     assert words.size(count) == said

@@ -95,7 +95,7 @@ def test_settings_outside_of_the_database_were_carried_over(plan, bad_state):
     assert found["settings"]
 
 
-def test_application_can_write(plan):
+def test_application_can_write():
     with witness.LAB.connect(LIVE, user=FACTS["owner"]) as connection, connection.transaction(force_rollback=True):
         connection.execute("INSERT INTO companies (domain, name) VALUES ('molecule.example', 'Molecule')")
 

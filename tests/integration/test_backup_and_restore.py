@@ -1,0 +1,121 @@
+"""Backup, proof and restore of a database that is hard to get right: every format, on every server that is there."""
+
+from __future__ import annotations
+
+import pytest
+from ansible.module_utils.rollback.backups import create, proof
+from ansible.module_utils.rollback.backups.names import COMPRESSIONS, FORMATS
+from ansible.module_utils.rollback.errors import RollbackError
+from ansible.module_utils.rollback.journal import Journal, NoJournal, steps_of
+from ansible.module_utils.rollback.postgres import census, restore
+from servers import OWNER, READER, Awkward
+
+RUN = "20261122T031500Z-restore"
+INTO = "awkward__restore_20261122T031500Z"
+
+
+def back_up(awkward: Awkward, directory, backup_format: str = "custom", compression: str = "gzip", **more):
+    request = create.Request(
+        directory=directory,
+        database="awkward",
+        label="v1",
+        environment="test",
+        application_version="1",
+        format=backup_format,
+        compression=compression,
+        application_role=OWNER,
+        **more,
+    )
+    return directory / create.create(awkward.server, awkward.tools, request).backup
+
+
+def bring_back(awkward: Awkward, backup, journal=None):
+    request = restore.Request(live="awkward", into=INTO, backup=backup, application_role=OWNER)
+    with awkward.server.connect() as connection:
+        return restore.beside(awkward.server, connection, awkward.tools, request, journal or NoJournal())
+
+
+@pytest.mark.parametrize("compression", COMPRESSIONS)
+@pytest.mark.parametrize("backup_format", FORMATS)
+def test_what_comes_back_is_what_was_there(awkward, tmp_path, backup_format, compression):
+    if backup_format != "plain" and compression == "zstd" and awkward.tools.version[0] < 16:
+        with awkward.database(), pytest.raises(RollbackError, match="cannot compress the .* format with zstd; version 16 can"):
+            back_up(awkward, tmp_path, backup_format, compression)
+        return
+    with awkward.database():
+        before = awkward.content("awkward")
+        backup = back_up(awkward, tmp_path, backup_format, compression)
+        assert [path.name for path in tmp_path.iterdir() if "part" in path.name] == []
+        proof.prove(backup, census.DEFAULT_VERSION_TABLE, awkward.tools)
+        bring_back(awkward, backup)
+        assert awkward.content(INTO) == before
+        with awkward.as_superuser(INTO) as connection:
+            assert connection.execute("SELECT lo_get(4242)").fetchone() == (b"a large object",)
+            assert connection.execute("SELECT count(*) FROM pg_stats WHERE tablename = 'child'").fetchone()[0] > 0
+            for column in ("datcollate", "datctype", "encoding", "datlocprovider"):
+                query = f"SELECT count(DISTINCT {column}) FROM pg_database WHERE datname IN ('awkward', '{INTO}')"
+                assert connection.execute(query).fetchone() == (1,), column
+
+
+def test_writers_do_not_change_what_is_counted_and_dumped(awkward, tmp_path, monkeypatch):
+    """Rows written between census and dump belong to neither: both see one snapshot."""
+    with awkward.database():
+        dump = create._dump
+
+        def write_then_dump(*arguments):
+            with awkward.as_superuser("awkward") as connection:
+                connection.execute("INSERT INTO child (line) SELECT 1 FROM generate_series(1, 50)")
+                connection.execute("DELETE FROM nothing")
+            return dump(*arguments)
+
+        monkeypatch.setattr(create, "_dump", write_then_dump)
+        backup = back_up(awkward, tmp_path)
+        manifest = proof.prove(backup, census.DEFAULT_VERSION_TABLE, awkward.tools)
+        assert manifest.census.tables["public.child"].rows == 300
+        assert manifest.census.tables["public.nothing"].rows == 2
+        assert bring_back(awkward, backup).rows == manifest.census.rows
+
+
+def test_a_backup_that_fails_leaves_nothing_that_looks_like_one(awkward, tmp_path):
+    with awkward.database():
+        with awkward.as_superuser("awkward") as connection:
+            connection.execute(f"ALTER TABLE child FORCE ROW LEVEL SECURITY; ALTER TABLE child OWNER TO {OWNER}")
+        with pytest.raises(RollbackError, match="row-level security"):
+            back_up(awkward, tmp_path)
+        assert list(tmp_path.iterdir()) == []
+
+
+def test_what_cannot_be_restored_is_dropped_again(awkward, tmp_path):
+    with awkward.database():
+        backup = back_up(awkward, tmp_path)
+        before = awkward.place.databases()
+        manifest = tmp_path / (backup.name + ".manifest.json")
+        manifest.write_text(manifest.read_text().replace('"0123456789ab"', '"ba9876543210"'))
+        journal = Journal(tmp_path / "run")
+        with pytest.raises(RollbackError, match="What was restored is not what was backed up: the revision is 0123456789ab"):
+            bring_back(awkward, backup, journal)
+        assert awkward.place.databases() == before
+        assert [(step.name, step.status) for step in steps_of(journal.entries())][-1] == ("compare", "failed")
+
+
+def test_a_later_attempt_keeps_what_was_compared_and_makes_anything_else_anew(awkward, tmp_path):
+    with awkward.database():
+        backup = back_up(awkward, tmp_path)
+        journal = Journal(tmp_path / "run")
+        first = bring_back(awkward, backup, journal)
+        again = bring_back(awkward, backup, journal)
+        assert (first.changed, again.changed, again.oid) == (True, False, first.oid)
+        with awkward.as_superuser() as connection:
+            connection.execute(f'DROP DATABASE "{INTO}"')
+        anew = bring_back(awkward, backup, journal)
+        assert anew.changed and anew.oid != first.oid
+
+
+def test_the_application_must_be_able_to_read_what_it_could(awkward, tmp_path):
+    """Counts would be perfect: the operator may read everything. The application's own role is asked."""
+    with awkward.database():
+        request = create.Request(tmp_path, "awkward", "v1", "test", "1", application_role=READER)
+        manifest = create.create(awkward.server, awkward.tools, request)
+        lines = next(name for name in manifest.census.tables if "Lines" in name)
+        assert manifest.census.tables[lines].readable is True
+        assert manifest.census.tables["public.child"].readable is False

@@ -1,0 +1,204 @@
+import dataclasses
+import json
+
+import pytest
+from made_up import BACKUP, RUN, application, census, live, point, request, restore_plan
+
+from ansible.module_utils.rollback import plan
+from ansible.module_utils.rollback.errors import RollbackError
+
+UNDO = "20261122T041500Z-undo"
+OBSTACLE = "Prepared transactions hold the database: x. COMMIT PREPARED them first."
+
+
+def undo_plan(earlier=None, aside=None, now=None, app=None, **asked):
+    return plan.for_undo(
+        request(run=UNDO, method="undo", **asked),
+        earlier or restore_plan(),
+        {"census": (now or census(database_oid=17000)).as_dict(), "where": "db1:5432", "obstacles": []},
+        (aside or live(database=f"hunter__before_{RUN[:16]}")).as_dict(),
+        app or application(versions={"app1": "1.0.0", "app2": "1.0.0"}),
+        {},
+    )
+
+
+def test_a_plan_that_may_be_carried_out_refuses_nothing():
+    assert restore_plan()["refusals"] == []
+    assert undo_plan()["refusals"] == []
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        (
+            {"the_request": request(protected=True)},
+            "Environment production is protected, and the confirmation is missing. To go on, add -e confirm=production.",
+        ),
+        ({"the_request": request(protected=True, confirm="staging")}, "the confirmation is 'staging'"),
+        ({"the_request": request(protected=True, confirm="Production")}, "the confirmation is 'Production'"),
+        ({"the_point": point(alembic_heads=["zzz"])}, "expects revision zzz, and the backup is at aaa"),
+        ({"the_point": point(alembic_heads=[])}, "expects revision none, and the backup is at aaa"),
+        ({"then": census(alembic_heads=None)}, "expects revision aaa, and the backup is at none"),
+        ({"the_point": point(system_identifier="8")}, r"recorded on another server (system identifier 8, here 7)"),
+        (
+            {"app": application(releases={"app1": ["1.0.0"], "app2": ["1.1.0"]})},
+            "not among the releases of app2 (1.0.0). Deploy it there",
+        ),
+        ({"app": application(releases={})}, "not among the releases of app1 (1.0.0), app2 (1.0.0)"),
+        ({"obstacles": [OBSTACLE]}, OBSTACLE),
+    ],
+)
+def test_what_forbids_a_restore_is_one_sentence(changes, said):
+    (refusal,) = restore_plan(**changes)["refusals"]
+    assert said in refusal
+
+
+def test_the_right_confirmation_opens_a_protected_environment():
+    assert restore_plan(request(protected=True, confirm="production"))["refusals"] == []
+
+
+def test_everything_that_forbids_it_is_said_at_once():
+    refusals = restore_plan(
+        request(protected=True),
+        point(alembic_heads=["zzz"], system_identifier="8"),
+        app=application(releases={}),
+        obstacles=[OBSTACLE],
+    )["refusals"]
+    assert len(refusals) == 5
+
+
+def test_heads_in_another_order_are_the_same_and_an_unknown_server_is_no_other():
+    assert (
+        restore_plan(
+            the_point=point(alembic_heads=["b", "a"], system_identifier=""), then=census(alembic_heads=["a", "b"])
+        )["refusals"]
+        == []
+    )
+
+
+def test_a_name_that_postgresql_would_cut_is_refused():
+    with pytest.raises(RollbackError, match="PostgreSQL allows 63"):
+        restore_plan(now=live(database="h" * 60))
+
+
+def test_the_text_has_every_fact():
+    shown = plan.text(restore_plan())
+    for fact in [
+        f"Plan of run {RUN}",
+        "production: database hunter on db1:5432, PostgreSQL 18.4, 38.1 MiB",
+        "leads are gone",
+        "/healthz answered 500",
+        "Hunter 1.1.0, schema bbb, 5 rows",
+        "Hunter 1.0.0, schema aaa, 2 rows",
+        "1.0.0-20261122T030000Z, recorded 2026-11-22T03:00:00.000Z by ci, verified",
+        f"{BACKUP}, plain, 6.3 MiB",
+        "hunter__restore_20261122T031500Z",
+        "hunter__before_20261122T031500Z",
+        "app1, app2",
+        "Target: 15 min 00 s.",
+        f"Way back: ansible-playbook -i inventories/production undo.yml -e run={RUN}",
+    ]:
+        assert fact in shown, fact
+    (row,) = [line for line in shown.splitlines() if line.startswith("  public.leads")]
+    assert row.split() == ["public.leads", "5", "2", "4", "0", "1"]
+    assert [line.rstrip() for line in shown.splitlines()] == shown.splitlines()
+
+
+def test_the_text_marks_where_service_ends_and_where_only_the_way_back_leads_back():
+    lines = plan.text(restore_plan()).splitlines()
+    marks = {
+        name: next(n for n, line in enumerate(lines) if name in line)
+        for name in (
+            "nobody notices",
+            " 1.  Create",
+            " 6.  Stop",
+            "without service from here",
+            "from here only the way back",
+            " 7.  Swap",
+            " 9.  Verify",
+        )
+    }
+    assert sorted(marks, key=marks.get) == [
+        "nobody notices",
+        " 1.  Create",
+        "without service from here",
+        " 6.  Stop",
+        "from here only the way back",
+        " 7.  Swap",
+        " 9.  Verify",
+    ]
+
+
+def test_what_was_measured_is_no_estimate():
+    steps = {step["id"]: step for step in restore_plan(measured={"load": 3.2, "swap": 0.04})["steps"]}
+    assert (steps["load"]["expected_s"], steps["load"]["estimated"]) == (3.2, False)
+    assert (steps["create"]["estimated"], steps["start"]["estimated"]) == (True, True)
+    found = restore_plan(measured={"stop": 2, "swap": 0.5, "start": 4})
+    assert found["outage_s"] == 6.5
+    assert found["expected_s"] == round(sum(step["expected_s"] for step in found["steps"]), 1)
+
+
+def test_what_is_doubtful_is_a_warning():
+    found = restore_plan(the_point=point(verified=False), then=census(server_version="15.18"))
+    assert len(found["warnings"]) == 2
+    shown = plan.text(found)
+    assert "was never verified" in shown
+    assert "comes from PostgreSQL 15.18, the server is 18.4" in shown
+    assert "not verified" in shown
+
+
+def test_nothing_lost_is_said_and_nothing_known_is_not_said_to_be_nothing_lost():
+    same = census(tables={})
+    assert "no table was written to" in plan.text(restore_plan(now=same, then=same, the_point=point()))
+    unknown = plan.text(restore_plan(now=census(stats_reset="later"), then=census()))
+    assert "no table was written to" not in unknown
+
+
+def test_a_plan_is_plain_data_that_survives_the_journal():
+    for found in (restore_plan(), undo_plan()):
+        assert json.loads(json.dumps(found)) == found
+        assert {field.name for field in dataclasses.fields(plan.Step)} == set(found["steps"][0])
+
+
+def test_each_host_goes_to_the_release_points_version():
+    found = restore_plan(
+        app=application(versions={"app1": "1.1.0", "app2": "1.2.0"}, releases={"app1": ["1.0.0"], "app2": ["1.0.0"]})
+    )
+    assert found["application"] == {
+        "name": "Hunter",
+        "from": {"app1": "1.1.0", "app2": "1.2.0"},
+        "to": {"app1": "1.0.0", "app2": "1.0.0"},
+    }
+
+
+def test_an_undo_brings_back_what_was_set_aside_with_its_version():
+    found = undo_plan()
+    assert [step["id"] for step in found["steps"]] == ["stop", "swap", "start", "verify"]
+    assert found["database"]["incoming"] == "hunter__before_20261122T031500Z"
+    assert found["database"]["aside"] == "hunter__before_20261122T041500Z"
+    assert (found["incoming_oid"], found["undoes"]) == (16384, RUN)
+    assert found["application"]["to"] == {"app1": "1.1.0", "app2": "1.1.0"}
+    assert found["verify"] == {"heads": ["bbb"], "manifest_of": "", "endpoints": False}
+    shown = plan.text(found)
+    assert f"run {RUN}" in shown
+    assert f"undo.yml -e run={UNDO}" in shown
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"aside": live(database_oid=999)}, f"is not the one that run {RUN} set aside (OID 999, not 16384)"),
+        ({"protected": True}, "protected"),
+        (
+            {
+                "app": application(
+                    versions={"app1": "1.0.0", "app2": "1.0.0"}, releases={"app1": ["1.0.0"], "app2": ["1.1.0"]}
+                )
+            },
+            "app1 (1.1.0)",
+        ),
+    ],
+)
+def test_what_forbids_an_undo(changes, said):
+    (refusal,) = undo_plan(**changes)["refusals"]
+    assert said in refusal

@@ -1,0 +1,79 @@
+import pytest
+
+from ansible.module_utils.rollback.errors import RollbackError
+from ansible.module_utils.rollback.postgres.server import Server
+
+DSN = "host=db1 port=5433 user=rollback"
+
+
+@pytest.mark.parametrize(
+    "dsn", [f"{DSN} password=hush", "postgresql://rollback@db1/hunter?password=hush", f"{DSN} sslpassword=hush"]
+)
+def test_a_secret_in_the_connection_string_is_refused_without_showing_it(dsn):
+    with pytest.raises(RollbackError, match="holds a password") as refused:
+        Server.of(dsn)
+    assert "hush" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("dsn", "missing"),
+    [
+        ("", "host and user"),
+        ("host=db1", "user"),
+        ("user=rollback", "host"),
+        ("host='' user=rollback", "host"),
+        ("postgresql:///hunter", "host and user"),
+        ("service=hunter", "host and user"),
+    ],
+)
+def test_what_libpq_would_take_from_the_environment_must_be_said(dsn, missing, monkeypatch):
+    monkeypatch.setenv("PGHOST", "production")
+    monkeypatch.setenv("PGUSER", "postgres")
+    with pytest.raises(RollbackError, match=f"does not name its {missing}\\."):
+        Server.of(dsn)
+
+
+def test_nonsense_is_one_sentence():
+    with pytest.raises(RollbackError, match="not one that libpq understands"):
+        Server.of("hots=db1 user=x")
+
+
+def test_the_callers_own_settings_do_not_reach_the_tools(monkeypatch):
+    for name in ("PGHOST", "PGDATABASE", "PGOPTIONS", "PGSERVICE", "PGPASSWORD", "PGPASSFILE"):
+        monkeypatch.setenv(name, "the caller's")
+    monkeypatch.setenv("HOME", "/home/x")
+    bare = Server.of(DSN).environment()
+    assert {name: value for name, value in bare.items() if name.startswith("PG")} == {"PGCLIENTENCODING": "UTF8"}
+    assert bare["HOME"] == "/home/x"
+    assert Server.of(DSN, "hush").environment()["PGPASSWORD"] == "hush"
+
+
+def test_the_password_is_in_no_connection_string():
+    server = Server.of(DSN, "hush")
+    for shown in (server.conninfo("hunter"), server.where(), server.dsn):
+        assert "hush" not in shown
+    parts = dict(part.split("=") for part in server.conninfo("hunter").split())
+    assert parts == {
+        "host": "db1",
+        "port": "5433",
+        "user": "rollback",
+        "dbname": "hunter",
+        "connect_timeout": "10",
+        "application_name": "rollback",
+    }
+
+
+def test_the_database_asked_for_wins_over_any_in_the_string():
+    assert "dbname=postgres" in Server.of(f"{DSN} dbname=hunter").conninfo()
+    assert "connect_timeout=3" in Server.of(f"{DSN} connect_timeout=3").conninfo()
+    assert Server.of("host=db1 user=x").where() == "db1:5432"
+
+
+def test_a_server_that_does_not_answer_is_one_sentence():
+    with pytest.raises(
+        RollbackError,
+        match=r"^No connection to database hunter: .*refused.*\. Check rollback_database_dsn, and that the server runs\.$",
+    ) as refused:
+        Server.of("host=127.0.0.1 port=1 user=x connect_timeout=2", "hush").connect("hunter")
+    assert "hush" not in str(refused.value)
+    assert "\n" not in str(refused.value)
