@@ -71,7 +71,11 @@ class CallbackModule(CallbackBase):
             return
         changed = content.get("changed", False)
         self._result(
-            task, f"{'changed' if changed else 'ok'}", host, constants.COLOR_CHANGED if changed else constants.COLOR_OK
+            task,
+            "changed" if changed else "ok",
+            (content.get("_ansible_delegated_vars") or {}).get("ansible_delegated_host") or host,
+            constants.COLOR_CHANGED if changed else constants.COLOR_OK,
+            began=self._began.get((host, task._uuid)),
         )
         if self._wants_all():
             self._say(self._dump_results(content, indent=4))
@@ -84,7 +88,11 @@ class CallbackModule(CallbackBase):
             self._stage()
         failed = [item for item in content.get("results", ()) if item.get("failed")]
         content = failed[0] if failed else content
-        words = str(content.get("msg") or content.get("stderr") or "it failed without a word").strip().removeprefix("Task failed: ")
+        words = (
+            str(content.get("msg") or content.get("stderr") or "it failed without a word")
+            .strip()
+            .removeprefix("Task failed: ")
+        )
         extra = str(content.get("module_stderr") or "").strip()
         self._say(f"\n  {words}", constants.COLOR_ERROR)
         if extra:
@@ -110,9 +118,9 @@ class CallbackModule(CallbackBase):
     def v2_playbook_on_stats(self, stats: Any) -> None:
         self._say("")
 
-    def _result(self, task: Any, word: str, host: str, color: str) -> None:
+    def _result(self, task: Any, word: str, host: str, color: str, began: float | None = None) -> None:
         self._announce(task)
-        took = time.monotonic() - self._began.get((host, task._uuid), time.monotonic())
+        took = time.monotonic() - (began or self._began.get((host, task._uuid)) or time.monotonic())
         self._say(f"    {word} on {host} ({took:.1f} s)", color)
 
     def _announce(self, task: Any) -> None:

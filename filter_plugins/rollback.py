@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shlex
 from pathlib import Path
 from typing import Any
@@ -58,17 +59,22 @@ def _role_inputs() -> dict[str, str]:
     return {name: str(option["description"]) for entry in entries for name, option in entry.get("options", {}).items()}
 
 
-def typed_command(playbook: str, known: dict[str, str]) -> str:
+def typed_command(playbook: str, short: dict[str, str]) -> str:
     """The command that started this, to be typed again: the playbook, the inventory, and the variables given with -e."""
+    known = {**plain(short), **_role_inputs()}
     given = load_extra_vars(DataLoader())
-    said = [_option(name, free_text(value, name)) for name, value in given.items() if name in known]
+    said = [
+        _option(name, free_text(value, name))
+        for name, value in given.items()
+        if name in known and "password" not in name
+    ]
     return " ".join(filter(None, ["ansible-playbook", inventory_option(""), playbook, *said]))
 
 
 def _option(name: str, value: Any) -> str:
-    """`-e name=value`, quoted for Ansible too where the value has blanks."""
-    quoted = f'"{value}"' if " " in str(value) else value
-    return f"-e {shlex.quote(f'{name}={quoted}')}"
+    """`-e name=value`; as JSON where Ansible would read the value otherwise."""
+    simple = isinstance(value, str) and re.fullmatch(r"[\w.,:/@+-]+", value)
+    return f"-e {shlex.quote(f'{name}={value}' if simple else json.dumps({name: plain(value)}, ensure_ascii=False))}"
 
 
 def inventory_option(_: Any) -> str:
@@ -77,7 +83,8 @@ def inventory_option(_: Any) -> str:
     if sources == [str(source) for source in constants.DEFAULT_HOST_LIST]:
         return ""
     return " ".join(
-        f"-i {shlex.quote(os.path.relpath(source) if os.path.exists(source) else source)}" for source in sources
+        f"-i {shlex.quote(os.path.relpath(source, _PROJECT) if os.path.exists(source) else source)}"
+        for source in sources
     )
 
 

@@ -58,18 +58,19 @@ from pathlib import Path
 
 from ansible.module_utils.rollback import module
 from ansible.module_utils.rollback.backups import proof
-from ansible.module_utils.rollback.postgres import census, client_tools
+from ansible.module_utils.rollback.census import DEFAULT_VERSION_TABLE
+from ansible.module_utils.rollback.postgres import client_tools
 
 ARGUMENT_SPEC = {
     "path": {"type": "path", "required": True},
     "server_version": {"type": "str", "required": True},
     "client_bin_dir": {"type": "str", "default": ""},
-    "version_table": {"type": "str", "default": census.DEFAULT_VERSION_TABLE},
+    "version_table": {"type": "str", "default": DEFAULT_VERSION_TABLE},
 }
 
 
 def prove(params, check_mode):
-    tools = client_tools.find(int(params["server_version"].split(".")[0]), params["client_bin_dir"] or None)
+    tools = client_tools.find(client_tools.major_of(params["server_version"]), params["client_bin_dir"] or None)
     manifest = proof.prove(Path(params["path"]), params["version_table"], tools)
     return {"changed": False, "manifest": manifest.as_dict(), "client_version": str(tools)}
 

@@ -106,7 +106,8 @@ from pathlib import Path
 from ansible.module_utils.rollback import module
 from ansible.module_utils.rollback.backups import create, names
 from ansible.module_utils.rollback.backups.create import Request
-from ansible.module_utils.rollback.postgres import census, client_tools
+from ansible.module_utils.rollback.census import DEFAULT_VERSION_TABLE
+from ansible.module_utils.rollback.postgres import client_tools
 from ansible.module_utils.rollback.postgres.server import ARGUMENTS, Server
 from ansible.module_utils.rollback.words import amount, size
 
@@ -121,7 +122,7 @@ ARGUMENT_SPEC = {
     "compression": {"type": "str", "choices": list(names.COMPRESSIONS), "default": names.GZIP},
     "jobs": {"type": "int", "default": 2},
     "client_bin_dir": {"type": "str", "default": ""},
-    "version_table": {"type": "str", "default": census.DEFAULT_VERSION_TABLE},
+    "version_table": {"type": "str", "default": DEFAULT_VERSION_TABLE},
     "application_role": {"type": "str", "default": ""},
 }
 

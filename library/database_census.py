@@ -74,13 +74,14 @@ obstacles:
 """
 
 from ansible.module_utils.rollback import module
+from ansible.module_utils.rollback.census import DEFAULT_VERSION_TABLE
 from ansible.module_utils.rollback.postgres import census, obstacles
 from ansible.module_utils.rollback.postgres.server import ARGUMENTS, Server
 
 ARGUMENT_SPEC = {
     **ARGUMENTS,
     "database": {"type": "str", "required": True},
-    "version_table": {"type": "str", "default": census.DEFAULT_VERSION_TABLE},
+    "version_table": {"type": "str", "default": DEFAULT_VERSION_TABLE},
     "application_role": {"type": "str", "default": ""},
     "content": {"type": "bool", "default": False},
     "obstacles": {"type": "bool", "default": False},

@@ -90,8 +90,9 @@ actions:
 from pathlib import Path
 
 from ansible.module_utils.rollback import module
+from ansible.module_utils.rollback.census import DEFAULT_VERSION_TABLE
 from ansible.module_utils.rollback.journal import journal_in
-from ansible.module_utils.rollback.postgres import census, client_tools, restore
+from ansible.module_utils.rollback.postgres import client_tools, restore
 from ansible.module_utils.rollback.postgres.server import ARGUMENTS, Server
 
 ARGUMENT_SPEC = {
@@ -101,7 +102,7 @@ ARGUMENT_SPEC = {
     "backup": {"type": "path", "required": True},
     "jobs": {"type": "int", "default": 2},
     "client_bin_dir": {"type": "str", "default": ""},
-    "version_table": {"type": "str", "default": census.DEFAULT_VERSION_TABLE},
+    "version_table": {"type": "str", "default": DEFAULT_VERSION_TABLE},
     "application_role": {"type": "str", "default": ""},
     "run_dir": {"type": "str", "default": ""},
 }

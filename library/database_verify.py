@@ -77,6 +77,7 @@ from pathlib import Path
 
 from ansible.module_utils.rollback import module, verification
 from ansible.module_utils.rollback.backups import manifest as manifests
+from ansible.module_utils.rollback.census import DEFAULT_VERSION_TABLE
 from ansible.module_utils.rollback.postgres import census
 from ansible.module_utils.rollback.postgres.server import ARGUMENTS, Server
 
@@ -86,7 +87,7 @@ ARGUMENT_SPEC = {
     "heads": {"type": "list", "elements": "str", "default": []},
     "manifest_of": {"type": "str", "default": ""},
     "oid": {"type": "int", "default": 0},
-    "version_table": {"type": "str", "default": census.DEFAULT_VERSION_TABLE},
+    "version_table": {"type": "str", "default": DEFAULT_VERSION_TABLE},
     "application_role": {"type": "str", "default": ""},
 }
 

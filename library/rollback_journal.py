@@ -43,9 +43,9 @@ options:
     type: dict
     default: {}
   take_over:
-    description: Id of a run whose lock may be taken because its controller is dead.
-    type: str
-    default: ""
+    description: The lock that may be taken, as RV(lock) showed it, because its controller is dead. Empty takes none.
+    type: dict
+    default: {}
 attributes:
   check_mode:
     support: full
@@ -120,7 +120,7 @@ ARGUMENT_SPEC = {
     "step": {"type": "str", "default": ""},
     "data": {"type": "dict", "default": {}},
     "owner": {"type": "dict", "default": {}},
-    "take_over": {"type": "str", "default": ""},
+    "take_over": {"type": "dict", "default": {}},
 }
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any, Dict, List, Optional
 
-from ansible.module_utils.rollback.postgres.census import Census, Table
+from ansible.module_utils.rollback.census import Census, Table
 
 
 @dataclass(frozen=True)

@@ -46,8 +46,8 @@ def holder(environment_directory: Path) -> Optional[Owner]:
         ) from error
 
 
-def acquire(environment_directory: Path, owner: Owner, take_over: str = "") -> None:
-    """Take the lock for `owner`. A lock of run `take_over` is replaced: its controller is known to be dead."""
+def acquire(environment_directory: Path, owner: Owner, take_over: Optional[Owner] = None) -> None:
+    """Take the lock for `owner`. A lock that is still `take_over` is replaced: its controller is known to be dead."""
     durable.make_private_dirs(environment_directory)
     path = environment_directory / FILE_NAME
     if take_over:
@@ -55,7 +55,7 @@ def acquire(environment_directory: Path, owner: Owner, take_over: str = "") -> N
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX)  # of two runs that take over together, the second sees the first
             held = holder(environment_directory)
-            if held and held.run == take_over:
+            if held == take_over:
                 durable.write(path, durable.canonical_json(owner.as_dict()))
                 return
         finally:

@@ -9,8 +9,8 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Dict, List, Mapping, Sequence, Tuple
 
 from ansible.module_utils.rollback import forecast
+from ansible.module_utils.rollback.census import Census
 from ansible.module_utils.rollback.postgres import names
-from ansible.module_utils.rollback.postgres.census import Census
 from ansible.module_utils.rollback.words import amount, count, duration, listed, size, table
 
 # Seconds and bytes per second for steps that no earlier run has measured here: cautious, and marked as estimates.

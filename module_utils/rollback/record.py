@@ -31,13 +31,15 @@ def keep(params: Dict[str, Any], check_mode: bool) -> Dict[str, Any]:
     return {"changed": changed, **read(environment, run)}
 
 
-def open_run(environment: Path, run: str, owner: Dict[str, Any], data: Dict[str, Any], take_over: str) -> None:
+def open_run(
+    environment: Path, run: str, owner: Dict[str, Any], data: Dict[str, Any], take_over: Dict[str, Any]
+) -> None:
     """Take the lock, then write the first entry, or that the run goes on. Raises RollbackError where the lock is held."""
     try:
         asking = lock.Owner(run=run, since=clock.iso(clock.utc_now()), **owner)
     except TypeError as error:
         raise RollbackError("Opening a run needs its owner, with who, host, pid and boot.") from error
-    lock.acquire(environment, asking, take_over)
+    lock.acquire(environment, asking, lock.Owner(**take_over) if take_over else None)
     written = Journal(runs.run_dir(environment, run))
     try:
         written.append("resumed" if written.entries() else "opened", **data)

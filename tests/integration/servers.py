@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import psycopg
+from place import Place
+
 from ansible.module_utils.rollback.postgres import census, client_tools, settings
 from ansible.module_utils.rollback.postgres.client_tools import ClientTools
 from ansible.module_utils.rollback.postgres.server import Server
-from place import Place
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "examples" / "hunter"))
 

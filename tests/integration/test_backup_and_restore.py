@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import subprocess
+
 import pytest
+from servers import OWNER, READER, Awkward
+
 from ansible.module_utils.rollback.backups import create, proof
 from ansible.module_utils.rollback.backups.names import COMPRESSIONS, FORMATS
+from ansible.module_utils.rollback.census import DEFAULT_VERSION_TABLE
 from ansible.module_utils.rollback.errors import RollbackError
 from ansible.module_utils.rollback.journal import Journal, NoJournal, steps_of
-from ansible.module_utils.rollback.postgres import census, restore
-from servers import OWNER, READER, Awkward
+from ansible.module_utils.rollback.postgres import restore
 
 RUN = "20261122T031500Z-restore"
 INTO = "awkward__restore_20261122T031500Z"
@@ -29,6 +33,11 @@ def back_up(awkward: Awkward, directory, backup_format: str = "custom", compress
     return directory / create.create(awkward.server, awkward.tools, request).backup
 
 
+def writes_zstd(tools) -> bool:
+    linked = subprocess.run(["ldd", tools.path("pg_dump")], capture_output=True, text=True, check=True).stdout
+    return tools.version[0] >= 16 and "libzstd" in linked
+
+
 def bring_back(awkward: Awkward, backup, journal=None):
     request = restore.Request(live="awkward", into=INTO, backup=backup, application_role=OWNER)
     with awkward.server.connect() as connection:
@@ -38,15 +47,17 @@ def bring_back(awkward: Awkward, backup, journal=None):
 @pytest.mark.parametrize("compression", COMPRESSIONS)
 @pytest.mark.parametrize("backup_format", FORMATS)
 def test_what_comes_back_is_what_was_there(awkward, tmp_path, backup_format, compression):
-    if backup_format != "plain" and compression == "zstd" and awkward.tools.version[0] < 16:
-        with awkward.database(), pytest.raises(RollbackError, match="cannot compress the .* format with zstd; version 16 can"):
+    if backup_format != "plain" and compression == "zstd" and not writes_zstd(awkward.tools):
+        # Older than 16, or built without it, as PyPI's are: refused in words, and nothing is left.
+        with awkward.database(), pytest.raises(RollbackError, match=r"(?i)zstd"):
             back_up(awkward, tmp_path, backup_format, compression)
+        assert list(tmp_path.iterdir()) == []
         return
     with awkward.database():
         before = awkward.content("awkward")
         backup = back_up(awkward, tmp_path, backup_format, compression)
         assert [path.name for path in tmp_path.iterdir() if "part" in path.name] == []
-        proof.prove(backup, census.DEFAULT_VERSION_TABLE, awkward.tools)
+        proof.prove(backup, DEFAULT_VERSION_TABLE, awkward.tools)
         bring_back(awkward, backup)
         assert awkward.content(INTO) == before
         with awkward.as_superuser(INTO) as connection:
@@ -70,7 +81,7 @@ def test_writers_do_not_change_what_is_counted_and_dumped(awkward, tmp_path, mon
 
         monkeypatch.setattr(create, "_dump", write_then_dump)
         backup = back_up(awkward, tmp_path)
-        manifest = proof.prove(backup, census.DEFAULT_VERSION_TABLE, awkward.tools)
+        manifest = proof.prove(backup, DEFAULT_VERSION_TABLE, awkward.tools)
         assert manifest.census.tables["public.child"].rows == 300
         assert manifest.census.tables["public.nothing"].rows == 2
         assert bring_back(awkward, backup).rows == manifest.census.rows
@@ -92,7 +103,9 @@ def test_what_cannot_be_restored_is_dropped_again(awkward, tmp_path):
         manifest = tmp_path / (backup.name + ".manifest.json")
         manifest.write_text(manifest.read_text().replace('"0123456789ab"', '"ba9876543210"'))
         journal = Journal(tmp_path / "run")
-        with pytest.raises(RollbackError, match="What was restored is not what was backed up: the revision is 0123456789ab"):
+        with pytest.raises(
+            RollbackError, match="What was restored is not what was backed up: the revision is 0123456789ab"
+        ):
             bring_back(awkward, backup, journal)
         assert awkward.place.databases() == before
         assert [(step.name, step.status) for step in steps_of(journal.entries())][-1] == ("compare", "failed")
@@ -108,7 +121,8 @@ def test_a_later_attempt_keeps_what_was_compared_and_makes_anything_else_anew(aw
         with awkward.as_superuser() as connection:
             connection.execute(f'DROP DATABASE "{INTO}"')
         anew = bring_back(awkward, backup, journal)
-        assert anew.changed and anew.oid != first.oid
+        assert anew.changed
+        assert anew.oid != first.oid
 
 
 def test_the_application_must_be_able_to_read_what_it_could(awkward, tmp_path):

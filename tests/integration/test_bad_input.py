@@ -62,7 +62,11 @@ def test_the_backup_of_the_release_point_is_gone(bad_day, tmp_path):
 
 
 def test_named_backup_absent(bad_day):
-    refuses(bad_day, f"There is no backup monday.dump in {bad_day.backups}. There are: backup_pre_v1.1.0_", backup="monday.dump")
+    refuses(
+        bad_day,
+        f"There is no backup monday.dump in {bad_day.backups}. There are: backup_pre_v1.1.0_",
+        backup="monday.dump",
+    )
 
 
 def test_empty_file(bad_day, elsewhere):
@@ -97,7 +101,9 @@ def test_truncated_custom_dump_whose_manifest_agrees(bad_day, elsewhere):
 @pytest.mark.parametrize("share", [0.4, 0.999], ids=["inside the data", "before the last line"])
 def test_truncated_plain_dump_whose_manifest_agrees(bad_day, elsewhere, share):
     """psql would load it with exit code 0: it is cut at the end of a line."""
-    answer = bad_day.must("playbooks/backup.yml", backup_format="plain", backup_compression="none", rollback_backup_dir=str(elsewhere))
+    answer = bad_day.must(
+        "playbooks/backup.yml", backup_format="plain", backup_compression="none", rollback_backup_dir=str(elsewhere)
+    )
     assert "read it back" in answer
     spoilt = next(elsewhere.glob("*.sql"))
     content = spoilt.read_bytes()
@@ -200,13 +206,20 @@ def test_protected_environment_without_confirmation(bad_day):
 
 
 def test_protected_environment_with_the_wrong_confirmation(bad_day):
-    refuses(bad_day, "the confirmation is 'production'. To go on, add -e confirm=local.", rollback_protected=True, confirm="production")
+    refuses(
+        bad_day,
+        "the confirmation is 'production'. To go on, add -e confirm=local.",
+        rollback_protected=True,
+        confirm="production",
+    )
 
 
 def test_version_that_no_host_has(bad_day, elsewhere):
     other = copy_backup(bad_day.backup(), elsewhere / "backup_old_20260101_000000.dump")
     change_manifest(other, application_version="0.9.0")
-    refuses(bad_day, "not among the releases of hunter-1 (0.9.0)", rollback_backup_dir=str(elsewhere), backup=other.name)
+    refuses(
+        bad_day, "not among the releases of hunter-1 (0.9.0)", rollback_backup_dir=str(elsewhere), backup=other.name
+    )
 
 
 def test_inventory_without_a_database_host(bad_day, tmp_path):
@@ -216,7 +229,10 @@ def test_inventory_without_a_database_host(bad_day, tmp_path):
     answer = bad_day.run("rollback.yml", "-i", str(inventory), method="restore", rollback_environment="local", rollback_application="Hunter",
                          rollback_database="hunter", rollback_database_dsn="host=127.0.0.1 user=rollback", rollback_base_url="http://127.0.0.1:1")  # fmt: skip
     assert answer.code != 0
-    assert "The inventory has 0 hosts in group database and 1 in group app; it needs exactly one and at least one." in answer
+    assert (
+        "The inventory has 0 hosts in group database and 1 in group app; it needs exactly one and at least one."
+        in answer
+    )
     assert bad_day.fingerprint() == before
 
 

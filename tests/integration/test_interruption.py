@@ -42,7 +42,9 @@ def kill_at(place: Place, event: str, step: str) -> None:
         process.wait()
 
 
-@pytest.mark.parametrize(("event", "step"), [("began", "load"), ("began", "stop"), ("done", "swap"), ("began", "verify")])
+@pytest.mark.parametrize(
+    ("event", "step"), [("began", "load"), ("began", "stop"), ("done", "swap"), ("began", "verify")]
+)
 def test_the_same_command_finishes_a_run_that_was_killed(place, event, step):
     bad = place.content("hunter")
     kill_at(place, event, step)
@@ -98,7 +100,8 @@ def test_a_version_that_does_not_start_is_told_and_can_be_finished(place):
         assert "The data of database hunter is the restored one, and the run did not get further." in answer
         report = place.report()
         assert report["outcome"] == "incomplete"
-        assert "rollback.yml" in report["next"] and f"undo.yml -e run={report['run']}" in report["next"]
+        assert "rollback.yml" in report["next"]
+        assert f"undo.yml -e run={report['run']}" in report["next"]
     finally:
         release.write_text(whole)
     place.must("rollback.yml", method="restore", reason=REASON, release="1.0.0")

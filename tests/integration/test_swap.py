@@ -7,9 +7,10 @@ import time
 
 import psycopg
 import pytest
+from servers import OPERATOR, Awkward
+
 from ansible.module_utils.rollback.errors import RollbackError
 from ansible.module_utils.rollback.postgres import beside, obstacles, swap
-from servers import OPERATOR, Awkward
 
 INCOMING, ASIDE = "awkward__restore_20261122T031500Z", "awkward__before_20261122T031500Z"
 
@@ -54,7 +55,9 @@ def test_sessions_that_come_back_at_once_do_not_win(awkward):
             while not stop.is_set():
                 try:
                     with psycopg.connect(dsn, connect_timeout=5) as connection:
-                        (oid,) = connection.execute("SELECT oid::int8 FROM pg_database WHERE datname = current_database()").fetchone()
+                        (oid,) = connection.execute(
+                            "SELECT oid::int8 FROM pg_database WHERE datname = current_database()"
+                        ).fetchone()
                         served[number] = oid
                         time.sleep(0.01)
                 except psycopg.Error:
@@ -74,15 +77,17 @@ def test_sessions_that_come_back_at_once_do_not_win(awkward):
             stop.set()
             for thread in threads:
                 thread.join()
-        assert done.changed and done.sessions_ended > 0
+        assert done.changed
+        assert done.sessions_ended > 0
         assert set(served) == {wanted.incoming_oid}
 
 
 def test_a_superusers_session_is_named_before_anything_is_touched(awkward):
-    with awkward.database(), awkward.as_superuser("awkward"):
-        with awkward.server.connect("awkward") as connection:
-            found = obstacles.find(connection, "awkward")
-    assert found == ["The operator's role may not end the sessions of postgres. Grant it pg_signal_backend; superusers must leave by themselves."]
+    with awkward.database(), awkward.as_superuser("awkward"), awkward.server.connect("awkward") as connection:
+        found = obstacles.find(connection, "awkward")
+    assert found == [
+        "The operator's role may not end the sessions of postgres. Grant it pg_signal_backend; superusers must leave by themselves."
+    ]
 
 
 def test_a_session_that_cannot_be_ended_leaves_names_and_doors_as_they_were(awkward):

@@ -1,7 +1,7 @@
 import pytest
 from made_up import as_json, census, table
 
-from ansible.module_utils.rollback.postgres.census import Census, differences
+from ansible.module_utils.rollback.census import Census, differences
 
 BEFORE = census()
 

@@ -44,14 +44,14 @@ def winners(directory, take_over):
 
 
 def test_of_several_runs_that_start_together_one_wins(tmp_path):
-    for turn, won in winners(tmp_path, take_over="").items():
+    for turn, won in winners(tmp_path, take_over=None).items():
         assert won == [lock.holder(tmp_path / str(turn)).run]
 
 
 def test_of_several_runs_that_take_over_together_one_wins(tmp_path):
     for turn in range(ROUNDS):
         lock.acquire(tmp_path / str(turn), owner("dead"))
-    for turn, won in winners(tmp_path, take_over="dead").items():
+    for turn, won in winners(tmp_path, take_over=owner("dead")).items():
         assert won == [lock.holder(tmp_path / str(turn)).run]
 
 
@@ -69,17 +69,18 @@ def test_whoever_comes_second_reads_who_was_first(tmp_path):
     ]
 
 
-@pytest.mark.parametrize("take_over", ["", "another", "on"])
-def test_only_the_named_run_is_taken_over(tmp_path, take_over):
-    lock.acquire(tmp_path, owner("one"))
+@pytest.mark.parametrize("take_over", [None, owner("another"), owner("one", pid=2)])
+def test_only_the_very_lock_that_was_seen_is_taken_over(tmp_path, take_over):
+    """Of two that resume a dead run, the second finds the same run held by a process that lives."""
+    lock.acquire(tmp_path, owner("one", pid=1))
     with pytest.raises(RollbackError, match="held by run one"):
         lock.acquire(tmp_path, owner("two"), take_over)
-    lock.acquire(tmp_path, owner("two"), "one")
+    lock.acquire(tmp_path, owner("two"), owner("one", pid=1))
     assert lock.holder(tmp_path) == owner("two")
 
 
 def test_where_nobody_holds_it_there_is_nothing_to_take_over(tmp_path):
-    lock.acquire(tmp_path, owner("two"), "one")
+    lock.acquire(tmp_path, owner("two"), owner("one"))
     assert lock.holder(tmp_path).run == "two"
 
 
@@ -97,4 +98,4 @@ def test_only_its_holder_gives_it_back(tmp_path):
 def test_a_lock_that_cannot_be_read_is_no_free_one(tmp_path, content):
     (tmp_path / lock.FILE_NAME).write_bytes(content)
     with pytest.raises(RollbackError, match=r"cannot be read\. See whether a run is under way"):
-        lock.acquire(tmp_path, owner("two"), "one")
+        lock.acquire(tmp_path, owner("two"), owner("one"))

@@ -1,6 +1,7 @@
 """The modules' own face: what a play sees, without any database."""
 
 import json
+import sys
 
 import backup_catalog
 import backup_proof
@@ -17,7 +18,7 @@ import rollback_journal
 from ansible.module_utils.testing import patch_module_args
 from made_up import BACKUP, RUN, backup, point
 
-from ansible.module_utils.rollback import ledger, module
+from ansible.module_utils.rollback import ledger
 
 OPERATOR = "host=127.0.0.1 port=1 user=rollback connect_timeout=2"
 SWAP = {"live": "a", "incoming": "b", "aside": "c", "live_oid": 1, "incoming_oid": 2}
@@ -96,7 +97,7 @@ def test_what_is_wrong_is_one_sentence_and_no_traceback(run, places, used, argum
 
 
 def test_without_psycopg_the_way_out_is_named(run, monkeypatch):
-    monkeypatch.setattr(module, "psycopg", None)
+    monkeypatch.setitem(sys.modules, "psycopg", None)  # importing it fails then
     answer = run(database_census, dsn=OPERATOR, database="hunter")
     assert "psycopg" in answer["msg"]
     assert "playbooks/prepare.yml" in answer["msg"]

@@ -16,6 +16,7 @@ from ansible.module_utils.rollback.backups import files, names, proof
 from ansible.module_utils.rollback.backups import manifest as manifests
 from ansible.module_utils.rollback.backups.manifest import Manifest
 from ansible.module_utils.rollback.backups.names import CUSTOM, DIRECTORY, GZIP, NONE, PLAIN, ZSTD
+from ansible.module_utils.rollback.census import DEFAULT_VERSION_TABLE
 from ansible.module_utils.rollback.errors import RollbackError
 from ansible.module_utils.rollback.postgres import census, client_tools
 from ansible.module_utils.rollback.postgres.client_tools import ClientTools
@@ -38,7 +39,7 @@ class Request:
     format: str = CUSTOM
     compression: str = GZIP
     jobs: int = 2
-    version_table: str = census.DEFAULT_VERSION_TABLE
+    version_table: str = DEFAULT_VERSION_TABLE
     application_role: Optional[str] = None
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import io
 import subprocess
 import zlib
 from contextlib import contextmanager
@@ -61,9 +62,10 @@ def open_plain(path: Path, compression: str) -> Iterator[IO[bytes]]:
         with gzip.open(path, "rb") as unzipped:
             yield unzipped  # type: ignore[misc]
     elif compression == ZSTD:
-        with require_zstandard().open(path, "rb") as unpacked:
+        # A cut file ends here without an error, as an uncut one does: the dump's own end marker tells them apart.
+        with path.open("rb") as packed, require_zstandard().ZstdDecompressor().stream_reader(packed) as unpacked:
             try:
-                yield unpacked
+                yield io.BufferedReader(unpacked, _BLOCK)
             except zstandard.ZstdError as error:
                 raise OSError(str(error)) from error
     else:

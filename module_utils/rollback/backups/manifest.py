@@ -9,8 +9,8 @@ from typing import Any, Dict, Optional
 
 from ansible.module_utils.rollback import clock, durable
 from ansible.module_utils.rollback.backups.names import MANIFEST_SUFFIX
+from ansible.module_utils.rollback.census import Census
 from ansible.module_utils.rollback.errors import RollbackError
-from ansible.module_utils.rollback.postgres.census import Census
 
 VERSION = 1
 
@@ -79,7 +79,9 @@ def _check_types(manifest: Manifest) -> None:
     texts += [manifest.database, manifest.census.server_version, *(manifest.census.alembic_heads or [])]
     if not all(isinstance(text, str) for text in texts):
         raise TypeError("a text is none")
-    numbers = [table.rows for table in manifest.census.tables.values()] + [file["bytes"] for file in manifest.files.values()]
+    numbers = [table.rows for table in manifest.census.tables.values()] + [
+        file["bytes"] for file in manifest.files.values()
+    ]
     if not all(isinstance(number, int) and number >= 0 for number in numbers):
         raise TypeError("a count is none")
     clock.parse_iso(manifest.created_at)

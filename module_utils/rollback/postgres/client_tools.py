@@ -51,6 +51,14 @@ def find(server_major: int, directory: Optional[str] = None) -> ClientTools:
     )
 
 
+def major_of(version: str) -> int:
+    """18 of `18.4`. Raises RollbackError where that is no version."""
+    found = re.match(r"\d+", version)
+    if not found:
+        raise RollbackError(f"{version!r} is no version of PostgreSQL.", "Say for example 18.4.")
+    return int(found.group())
+
+
 def run(
     argv: Sequence[str],
     environment: Dict[str, str],

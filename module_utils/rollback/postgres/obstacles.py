@@ -24,8 +24,8 @@ _CHECKS: List[Tuple[str, str]] = [
         "The operator's role is not a member of {}, which owns the database, so it may not rename it. Grant that role to it.",
     ),
     (
-        "SELECT DISTINCT coalesce(usename, backend_type) FROM pg_stat_activity a LEFT JOIN pg_roles r ON r.oid = a.usesysid"
-        " WHERE datname = %(database)s AND backend_type = 'client backend' AND NOT (SELECT rolsuper FROM pg_roles WHERE rolname = current_user)"
+        "SELECT DISTINCT usename FROM pg_stat_activity a LEFT JOIN pg_roles r ON r.oid = a.usesysid"
+        " WHERE datname = %(database)s AND usename IS NOT NULL AND NOT (SELECT rolsuper FROM pg_roles WHERE rolname = current_user)"
         " AND (r.rolsuper OR NOT (pg_has_role(current_user, 'pg_signal_backend', 'USAGE') OR pg_has_role(current_user, a.usesysid, 'USAGE')))",
         "The operator's role may not end the sessions of {}. Grant it pg_signal_backend; superusers must leave by themselves.",
     ),

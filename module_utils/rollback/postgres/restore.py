@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any, Dict, List, Optional, Union
 
 from ansible.module_utils.rollback.backups import manifest as manifests
 from ansible.module_utils.rollback.backups.manifest import Manifest
+from ansible.module_utils.rollback.census import DEFAULT_VERSION_TABLE, Census, differences
 from ansible.module_utils.rollback.errors import RollbackError
 from ansible.module_utils.rollback.journal import Journal, NoJournal, steps_of
 from ansible.module_utils.rollback.postgres import beside as database
 from ansible.module_utils.rollback.postgres import census, settings
-from ansible.module_utils.rollback.postgres.census import Census
 from ansible.module_utils.rollback.postgres.client_tools import ClientTools
 from ansible.module_utils.rollback.postgres.server import Server
 from ansible.module_utils.rollback.words import amount, listed
@@ -29,7 +29,7 @@ class Request:
     into: str
     backup: Path
     jobs: int = 2
-    version_table: str = census.DEFAULT_VERSION_TABLE
+    version_table: str = DEFAULT_VERSION_TABLE
     application_role: Optional[str] = None
 
 
@@ -99,7 +99,7 @@ def _compare(server: Server, request: Request, manifest: Manifest) -> Census:
     with server.connect(request.into) as connection:
         with census.snapshot(connection):
             found = census.take(connection, request.version_table, request.application_role)
-        problems = census.differences(manifest.census, found)
+        problems = differences(manifest.census, found)
         if request.application_role:
             readable = [
                 name for name, table in manifest.census.tables.items() if table.readable and name in found.tables

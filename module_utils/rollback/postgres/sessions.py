@@ -19,8 +19,12 @@ if TYPE_CHECKING:
 GRACE_S = 15.0
 _PAUSE_S = 0.02
 
-# PostgreSQL itself sends these away when a database is renamed or dropped, or they go with their leader.
-_LEFT_TO_POSTGRESQL = ["autovacuum worker", "parallel worker"]
+# PostgreSQL itself sends autovacuum away when a database is renamed or dropped, and parallel workers go with their leader.
+# Of sessions that the operator's role may not look into, only the role is shown; what has none is PostgreSQL's own.
+_SESSIONS = """
+SELECT pid, usename, application_name, datname FROM pg_stat_activity
+WHERE datname = ANY(%s) AND pid <> pg_backend_pid() AND usesysid IS NOT NULL
+  AND coalesce(backend_type, 'client backend') NOT IN ('autovacuum worker', 'parallel worker') ORDER BY pid"""
 
 
 def end_sessions(connection: "psycopg.Connection[Any]", databases: List[str], grace: float = GRACE_S) -> int:
@@ -31,11 +35,7 @@ def end_sessions(connection: "psycopg.Connection[Any]", databases: List[str], gr
     ended: "set[int]" = set()
     deadline = time.monotonic() + grace
     while True:
-        rows = connection.execute(
-            "SELECT pid, usename, application_name, datname FROM pg_stat_activity"
-            " WHERE datname = ANY(%s) AND pid <> pg_backend_pid() AND backend_type <> ALL(%s) ORDER BY pid",
-            [databases, _LEFT_TO_POSTGRESQL],
-        ).fetchall()
+        rows = connection.execute(_SESSIONS, [databases]).fetchall()
         if not rows:
             return len(ended)
         if time.monotonic() > deadline:
