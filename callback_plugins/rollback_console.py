@@ -73,7 +73,7 @@ class CallbackModule(CallbackBase):
         self._result(
             task,
             "changed" if changed else "ok",
-            (content.get("_ansible_delegated_vars") or {}).get("ansible_delegated_host") or host,
+            task.delegate_to or host,
             constants.COLOR_CHANGED if changed else constants.COLOR_OK,
             began=self._began.get((host, task._uuid)),
         )

@@ -34,6 +34,19 @@ options:
     description: OID of the database that was restored and compared. 0 does not ask.
     type: int
     default: 0
+  checks:
+    description: Results of other checks, to be judged and kept together with these.
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      name: {description: What was checked., type: str, required: true}
+      ok: {description: Whether it passed., type: bool, required: true}
+      detail: {description: What was found., type: str, required: true}
+  run_dir:
+    description: Directory of the run whose journal keeps the result as step C(verify). Empty writes no journal.
+    type: str
+    default: ""
   version_table:
     description: Alembic's version table, with its schema.
     type: str
@@ -78,6 +91,7 @@ from pathlib import Path
 from ansible.module_utils.rollback import module, verification
 from ansible.module_utils.rollback.backups import manifest as manifests
 from ansible.module_utils.rollback.census import DEFAULT_VERSION_TABLE
+from ansible.module_utils.rollback.journal import journal_in
 from ansible.module_utils.rollback.postgres import census
 from ansible.module_utils.rollback.postgres.server import ARGUMENTS, Server
 
@@ -87,28 +101,43 @@ ARGUMENT_SPEC = {
     "heads": {"type": "list", "elements": "str", "default": []},
     "manifest_of": {"type": "str", "default": ""},
     "oid": {"type": "int", "default": 0},
+    "checks": {
+        "type": "list",
+        "elements": "dict",
+        "default": [],
+        "options": {
+            "name": {"type": "str", "required": True},
+            "ok": {"type": "bool", "required": True},
+            "detail": {"type": "str", "required": True},
+        },
+    },
+    "run_dir": {"type": "str", "default": ""},
     "version_table": {"type": "str", "default": DEFAULT_VERSION_TABLE},
     "application_role": {"type": "str", "default": ""},
 }
 
 
 def verify(params, check_mode):
+    written = journal_in(params["run_dir"])
+    written.append("began", "verify")
+    checks = params["checks"] + [check.as_dict() for check in look(params)]
+    failed = "; ".join(check["detail"] for check in checks if not check["ok"])
+    written.append("failed" if failed else "done", "verify", checks=checks, error=failed)
+    return {"changed": False, "ok": not failed, "checks": checks}
+
+
+def look(params):
     role = params["application_role"] or None
     manifest = manifests.read(Path(params["manifest_of"])) if params["manifest_of"] else None
     expected = manifest.census if manifest else None
     with Server.of(params["dsn"], params["password"]).connect(params["database"]) as connection:
         with census.snapshot(connection):
             found = census.take(connection, params["version_table"], role)
-        readable = (expected or found).tables
-        refused = (
-            census.read_as(
-                connection, role, [name for name, table in readable.items() if table.readable and name in found.tables]
-            )
-            if role
-            else []
-        )
-    checks = verification.of_database(found, params["heads"], expected, params["oid"] or None, refused, role)
-    return {"changed": False, "ok": all(check.ok for check in checks), "checks": [check.as_dict() for check in checks]}
+        readable = [
+            name for name, table in (expected or found).tables.items() if table.readable and name in found.tables
+        ]
+        refused = census.read_as(connection, role, readable) if role else []
+    return verification.of_database(found, params["heads"], expected, params["oid"] or None, refused, role)
 
 
 def main() -> None:

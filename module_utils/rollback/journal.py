@@ -127,6 +127,9 @@ class Journal:
 class NoJournal:
     """Stands in where a module is used outside a run."""
 
+    def append(self, event: str, step: str = "", **data: Any) -> None:
+        pass
+
     @contextmanager
     def step(self, name: str, **data: Any) -> Iterator[Dict[str, Any]]:
         yield {}

@@ -42,9 +42,7 @@ def kill_at(place: Place, event: str, step: str) -> None:
         process.wait()
 
 
-@pytest.mark.parametrize(
-    ("event", "step"), [("began", "load"), ("began", "stop"), ("done", "swap"), ("began", "verify")]
-)
+@pytest.mark.parametrize(("event", "step"), [("began", "load"), ("done", "swap")])
 def test_the_same_command_finishes_a_run_that_was_killed(place, event, step):
     bad = place.content("hunter")
     kill_at(place, event, step)
