@@ -79,6 +79,10 @@ steps:
   returned: success
   type: list
   elements: dict
+swapped:
+  description: Whether the databases were swapped; null where that cannot be told.
+  returned: success
+  type: bool
 problems:
   description: What went wrong in the last attempt.
   returned: success

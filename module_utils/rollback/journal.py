@@ -175,6 +175,19 @@ def steps_of(entries: List[Entry]) -> List[StepState]:
     return list(states.values())
 
 
+def swapped_of(entries: List[Entry]) -> Optional[bool]:
+    """Whether the databases were swapped; None where a swap began and nobody has looked since how it ended."""
+    swapped: Optional[bool] = False
+    for entry in entries:
+        if entry.step == "swap" and entry.event in ("began", "failed"):
+            swapped = None
+        elif entry.step == "swap" and entry.event == "done":
+            swapped = True
+        elif entry.event == "noted" and "swapped" in entry.data:
+            swapped = bool(entry.data["swapped"])
+    return swapped
+
+
 def problems_of(entries: List[Entry]) -> List[str]:
     """What went wrong in the last attempt, in order, each once."""
     last = max((index for index, entry in enumerate(entries) if entry.event in ("opened", "resumed")), default=0)

@@ -71,6 +71,7 @@ def read(environment: Path, run: str) -> Dict[str, Any]:
         "run_dir": str(runs.run_dir(environment, run)) if run else "",
         "entries": [entry.as_dict() for entry in entries],
         "steps": [step.as_dict() for step in journal.steps_of(entries)],
+        "swapped": journal.swapped_of(entries),
         "problems": journal.problems_of(entries),
         "outcome": journal.outcome_of(entries),
         "elapsed_s": elapsed_s(entries),

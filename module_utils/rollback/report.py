@@ -19,10 +19,10 @@ def build(record: Mapping[str, Any], notes: Mapping[str, Any]) -> Dict[str, Any]
     """`record` is what rollback_journal returns; `notes` hold what people said: severity, root_cause, prevention."""
     entries, steps = record["entries"], record["steps"]
     plan = entries[0]["data"]["plan"]
-    concluded = outcome.conclude(plan, steps, record["problems"])
+    concluded = outcome.conclude(record)
     by_name = {step["name"]: step for step in steps}
     swap = by_name.get("swap", {}).get("data", {})
-    swapped = by_name.get("swap", {}).get("status") == "done"
+    swapped = bool(record["swapped"])
     elapsed = float(record["elapsed_s"])
     attempts = 1 + sum(1 for entry in entries if entry["event"] == "resumed")
     return {

@@ -4,7 +4,15 @@ import pytest
 
 from ansible.module_utils.rollback import clock, journal
 from ansible.module_utils.rollback.errors import RollbackError
-from ansible.module_utils.rollback.journal import Journal, NoJournal, journal_in, outcome_of, problems_of, steps_of
+from ansible.module_utils.rollback.journal import (
+    Journal,
+    NoJournal,
+    journal_in,
+    outcome_of,
+    problems_of,
+    steps_of,
+    swapped_of,
+)
 
 
 @pytest.fixture
@@ -193,3 +201,24 @@ def test_outside_a_run_nothing_is_written(tmp_path):
     assert isinstance(journal_in(""), NoJournal)
     assert journal_in(str(tmp_path)).path == tmp_path / "journal.jsonl"
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("written", "swapped"),
+    [
+        ([], False),
+        ([("done", "load")], False),
+        ([("began", "swap")], None),
+        ([("began", "swap"), ("failed", "swap")], None),
+        ([("began", "swap"), ("done", "swap")], True),
+        ([("began", "swap"), ("noted", False)], False),
+        ([("began", "swap"), ("failed", "swap"), ("noted", True)], True),
+        ([("began", "swap"), ("noted", False), ("began", "swap")], None),
+    ],
+)
+def test_whether_the_databases_were_swapped_is_known_or_admitted_not_to_be(tmp_path, written, swapped):
+    """A connection that breaks in the COMMIT leaves it open: only looking at the databases tells."""
+    journal = Journal(tmp_path)
+    for event, what in written:
+        journal.append(event, "look", swapped=what) if event == "noted" else journal.append(event, what)
+    assert swapped_of(journal.entries()) is swapped

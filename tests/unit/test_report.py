@@ -77,7 +77,8 @@ def test_what_failed_before_the_swap_promises_nothing(run):
 
 
 def test_a_step_that_nobody_planned_is_in_the_timeline_too(run):
-    then = [("failed", "swap", {}), ("began", "put_back", {}), ("done", "put_back", {})]
+    looked = ("noted", "look", {"swapped": False})
+    then = [("failed", "swap", {}), looked, ("began", "put_back", {}), ("done", "put_back", {})]
     facts = run(done=ALL[:6], then=[("began", "swap", {}), *then])
     (line,) = [line for line in facts["timeline"] if line["id"] == "put_back"]
     assert line["title"] == "Start Hunter again, as it was"
