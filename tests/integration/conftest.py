@@ -54,4 +54,3 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         version = getattr(item, "callspec", None) and item.callspec.params.get("awkward")
         if version:
             item.add_marker(getattr(pytest.mark, version))
-            item.add_marker(pytest.mark.xdist_group(version))

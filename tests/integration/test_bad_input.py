@@ -12,7 +12,7 @@ from place import REASON, Place, change_manifest, copy_backup, remake_checksums
 
 from ansible.module_utils.rollback import clock
 
-pytestmark = [pytest.mark.postgres, pytest.mark.xdist_group("bad_day")]
+pytestmark = [pytest.mark.postgres]
 
 
 def refuses(place: Place, sentence: str, **variables: object) -> None:

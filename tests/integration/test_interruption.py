@@ -12,7 +12,7 @@ from place import REASON, ROOT, Place
 
 from ansible.module_utils.rollback.journal import Journal
 
-pytestmark = [pytest.mark.postgres, pytest.mark.slow, pytest.mark.xdist_group("interruption")]
+pytestmark = [pytest.mark.postgres, pytest.mark.slow]
 
 
 def kill_at(place: Place, event: str, step: str) -> None:

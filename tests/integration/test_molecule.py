@@ -17,7 +17,6 @@ from place import ROOT
 @pytest.mark.postgres
 @pytest.mark.slow
 @pytest.mark.timeout(900)
-@pytest.mark.xdist_group("molecule")
 def test_the_default_scenario():
     # Not below pytest's own directory: every run of pytest closes that to the user as whom PostgreSQL runs.
     ephemeral = tempfile.mkdtemp(prefix="rollback-molecule-")

@@ -12,7 +12,7 @@ from place import REASON, Place
 from ansible.module_utils.rollback.backups import manifest as manifests
 from ansible.module_utils.rollback.journal import Journal
 
-pytestmark = [pytest.mark.postgres, pytest.mark.slow, pytest.mark.xdist_group("restore")]
+pytestmark = [pytest.mark.postgres, pytest.mark.slow]
 
 
 def answer_of(place: Place, path: str) -> tuple[int, str]:
