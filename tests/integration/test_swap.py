@@ -44,7 +44,7 @@ def test_both_names_change_at_once_and_a_second_call_changes_nothing(awkward):
 
 
 def test_sessions_that_come_back_at_once_do_not_win(awkward):
-    """Ten clients that reconnect without a pause; all are served again afterwards, by the new database."""
+    """Ten clients that reconnect without a pause, and one that idles; all are served again, by the new database."""
     with awkward.database():
         wanted = planned(awkward)
         facts = awkward.place.facts
@@ -69,7 +69,10 @@ def test_sessions_that_come_back_at_once_do_not_win(awkward):
         try:
             while not all(served):
                 time.sleep(0.01)
-            done = perform(awkward, wanted)
+            with psycopg.connect(dsn) as idle:
+                done = perform(awkward, wanted)
+                with pytest.raises(psycopg.OperationalError):
+                    idle.execute("SELECT 1")
             deadline = time.monotonic() + 5
             while set(served) != {wanted.incoming_oid} and time.monotonic() < deadline:
                 time.sleep(0.01)
