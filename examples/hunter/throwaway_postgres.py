@@ -35,6 +35,9 @@ port = {port}
 unix_socket_directories = '{socket_dir}'
 unix_socket_permissions = 0700
 max_connections = 100
+# So that tests can leave behind what stops a swap of databases.
+wal_level = logical
+max_prepared_transactions = 10
 password_encryption = 'scram-sha-256'
 fsync = off
 synchronous_commit = off

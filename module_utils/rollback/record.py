@@ -103,11 +103,11 @@ def unfinished(environment: Path) -> str:
 
 
 def measured(environment: Path, method: str) -> Dict[str, float]:
-    """Seconds per step of the newest successful run of `method`: the best forecast of the next one."""
+    """Seconds per step of the newest run of `method`: the best forecast of the next one."""
     for run in reversed(runs.run_ids(environment)):
         if not run.endswith(f"-{method}"):
             continue
         entries = Journal(runs.run_dir(environment, run)).entries()
-        if journal.outcome_of(entries) == outcome.SUCCEEDED:
+        if journal.outcome_of(entries) in (outcome.SUCCEEDED, outcome.UNDONE):
             return {step.name: step.seconds for step in journal.steps_of(entries) if step.seconds is not None}
     return {}

@@ -135,7 +135,45 @@ def test_a_run_that_died_with_the_door_closed_is_finished(awkward):
         assert doors(awkward) == {"awkward": True, ASIDE: True}
 
 
-def test_slots_and_missing_rights_are_named(awkward):
+@pytest.mark.parametrize(
+    ("leave", "remove", "sentence"),
+    [
+        (
+            ["BEGIN", "INSERT INTO nothing DEFAULT VALUES", "PREPARE TRANSACTION 'half done'"],
+            ["ROLLBACK PREPARED 'half done'"],
+            "Prepared transactions hold the database: half done.",
+        ),
+        (
+            ["SELECT pg_create_logical_replication_slot('cdc', 'pgoutput')"],
+            ["SELECT pg_drop_replication_slot('cdc')"],
+            "Logical replication slots belong to the database and would follow it aside: cdc.",
+        ),
+        (
+            [
+                "CREATE SUBSCRIPTION feed CONNECTION 'host=nowhere' PUBLICATION p WITH (connect = false, slot_name = NONE)"
+            ],
+            ["DROP SUBSCRIPTION feed"],
+            "Subscriptions belong to the database and would follow it aside: feed.",
+        ),
+    ],
+    ids=["prepared transaction", "logical slot", "subscription"],
+)
+def test_what_would_stay_behind_is_named_before_anything_is_touched(awkward, leave, remove, sentence):
+    with awkward.database():
+        with awkward.as_superuser("awkward") as connection:
+            for statement in leave:
+                connection.execute(statement)
+        try:
+            with awkward.server.connect("awkward") as connection:
+                (found,) = obstacles.find(connection, "awkward")
+        finally:
+            with awkward.as_superuser("awkward") as connection:
+                for statement in remove:
+                    connection.execute(statement)
+    assert found.startswith(sentence)
+
+
+def test_missing_rights_are_named(awkward):
     with awkward.database():
         with awkward.as_superuser() as connection:
             connection.execute(f"ALTER ROLE {OPERATOR} NOCREATEDB")
