@@ -14,6 +14,7 @@ import http_probe
 import pytest
 import release_ledger
 import release_target
+import report_files
 import rollback_journal
 from ansible.module_utils.testing import patch_module_args
 from made_up import BACKUP, RUN, backup, point
@@ -185,3 +186,22 @@ def test_what_a_restore_would_do_is_said_in_check_mode(run):
 def test_a_password_is_not_in_the_answer(run):
     answer = run(database_census, dsn=OPERATOR, password="hush-hush", database="hunter")
     assert "hush-hush" not in json.dumps(answer)
+
+
+def test_report_files_are_written_once_and_check_mode_only_says_so(run, tmp_path):
+    directory = tmp_path / "reports"
+    wanted = {"directory": str(directory), "files": {"a.md": "ğ", "b.json": "{}"}}
+    paths = [str(directory / name) for name in ("a.md", "b.json")]
+
+    def written(**given):
+        answer = run(report_files, **wanted, **given)
+        assert answer["changed"] == bool(answer["written"])
+        return answer["written"]
+
+    assert written(check_mode=True) == paths
+    assert not directory.exists()
+    assert written() == paths
+    assert (directory / "a.md").read_text(encoding="utf-8") == "ğ"
+    assert written() == []
+    (directory / "b.json").write_text("edited")
+    assert written() == paths[1:]
