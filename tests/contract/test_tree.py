@@ -22,7 +22,7 @@ PYTHON = sorted(
 )
 YAML = sorted([*(ROOT / "playbooks").rglob("*.yml"), *(ROOT / "roles").rglob("*.yml"), *(ROOT / "roles").rglob("*.j2")])
 
-HOMES = re.compile(r"/(?:home|Users)/(?!\.|<|\{|\$)[a-z][\w.-]*/|/root/|/work/")
+HOMES = re.compile(r"/(?:home|Users)/(?!\.|<|\{|\$)[a-z][\w.-]*/|/root/")
 SECRETS = re.compile(
     r"-----BEGIN (?:[A-Z]+ )?PRIVATE KEY-----|\bAKIA[0-9A-Z]{16}\b|\bgh[pousr]_[A-Za-z0-9]{36}|\bglpat-[\w-]{20}|\bxox[abpr]-[\w-]{10,}"
     r"|\beyJ[\w-]{15,}\.eyJ[\w-]{15,}\.|://(?!user:password@)[^/\s:@{}<>$%'\"]+:[^/\s:@{}<>$%'\"]{3,}@"

@@ -100,25 +100,27 @@ def carry_over(connection: "psycopg.Connection[Any]", source: str, target: str) 
 
 def _statements(wanted: Settings, found: Settings, target: str) -> "List[Tuple[sql.Composed, str]]":
     database = sql.Identifier(target)
-    todo: "List[Tuple[sql.Composed, str]]" = []
+    statements: "List[Tuple[sql.Composed, str]]" = []
     if found.owner != wanted.owner:
-        todo.append(
+        statements.append(
             (
                 sql.SQL("ALTER DATABASE {} OWNER TO {}").format(database, sql.Identifier(wanted.owner)),
                 f"owner {wanted.owner}",
             )
         )
     if found.connection_limit != wanted.connection_limit:
-        todo.append(
+        statements.append(
             (
                 sql.SQL("ALTER DATABASE {} CONNECTION LIMIT {}").format(database, sql.Literal(wanted.connection_limit)),
                 f"connection limit {wanted.connection_limit}",
             )
         )
     if found.comment != wanted.comment:
-        todo.append((sql.SQL("COMMENT ON DATABASE {} IS {}").format(database, sql.Literal(wanted.comment)), "comment"))
+        statements.append(
+            (sql.SQL("COMMENT ON DATABASE {} IS {}").format(database, sql.Literal(wanted.comment)), "comment")
+        )
     for grantee, privilege, _ in sorted(set(found.grants) - set(wanted.grants)):
-        todo.append(
+        statements.append(
             (
                 _grant("REVOKE {} ON DATABASE {} FROM {}", privilege, target, grantee),
                 f"no {privilege} for {grantee or 'PUBLIC'}",
@@ -126,11 +128,13 @@ def _statements(wanted: Settings, found: Settings, target: str) -> "List[Tuple[s
         )
     for grantee, privilege, grantable in sorted(set(wanted.grants) - set(found.grants)):
         template = "GRANT {} ON DATABASE {} TO {}" + (" WITH GRANT OPTION" if grantable else "")
-        todo.append((_grant(template, privilege, target, grantee), f"{privilege} for {grantee or 'PUBLIC'}"))
+        statements.append((_grant(template, privilege, target, grantee), f"{privilege} for {grantee or 'PUBLIC'}"))
     for role, name, value in wanted.parameters:
         if (role, name, value) not in found.parameters:
-            todo.append((_parameter(role, name, value, target), f"{name} = {value}" + (f" for {role}" if role else "")))
-    return todo
+            statements.append(
+                (_parameter(role, name, value, target), f"{name} = {value}" + (f" for {role}" if role else ""))
+            )
+    return statements
 
 
 def _grant(template: str, privilege: str, target: str, grantee: str) -> "sql.Composed":
