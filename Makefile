@@ -57,7 +57,7 @@ setup-dev: setup $(VENV)/.dev ## Add the tools for tests and lint to .venv
 
 .PHONY: test
 test: setup-dev ## Run every test this machine can run, and say which real parts are missing (TEST_ARGS="-k swap")
-	$(BIN)/python -m pytest --numprocesses=2 --dist=loadfile --no-loadscope-reorder $(TEST_ARGS)
+	$(BIN)/python -m pytest --numprocesses=3 --dist=loadfile --no-loadscope-reorder $(TEST_ARGS)
 
 .PHONY: lint
 lint: lint-python lint-types lint-yaml lint-ansible ## Check style, types, YAML and Ansible content; changes nothing
