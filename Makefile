@@ -18,6 +18,7 @@ PYTHON ?= $(eval PYTHON := $(shell for name in python3.13 python3.12 python3.11 
 VENV := .venv
 HUNTER_VENV := .venv-hunter
 BIN := $(VENV)/bin
+PYTEST := $(BIN)/python -m pytest --numprocesses=3 --dist=loadfile --no-loadscope-reorder
 
 # Child processes (ansible-playbook, psql wrappers, molecule) must find our tools first, whatever is installed besides.
 export PATH := $(CURDIR)/$(BIN):$(PATH)
@@ -57,7 +58,11 @@ setup-dev: setup $(VENV)/.dev ## Add the tools for tests and lint to .venv
 
 .PHONY: test
 test: setup-dev ## Run every test this machine can run, and say which real parts are missing (TEST_ARGS="-k swap")
-	$(BIN)/python -m pytest --numprocesses=3 --dist=loadfile --no-loadscope-reorder $(TEST_ARGS)
+	$(PYTEST) tests/unit tests/contract tests/integration $(TEST_ARGS)
+
+.PHONY: chaos
+chaos: setup-dev ## Kill what takes part in a run, cut connections and fill disks, at every point (TEST_ARGS="-k module")
+	$(PYTEST) tests/chaos $(TEST_ARGS)
 
 .PHONY: lint
 lint: lint-python lint-types lint-yaml lint-ansible ## Check style, types, YAML and Ansible content; changes nothing

@@ -107,7 +107,8 @@ class CallbackModule(CallbackBase):
             self._say(f"    not needed on {result.host.get_name()}", constants.COLOR_SKIP)
 
     def v2_runner_retry(self, result: Any) -> None:
-        self._say(f"    again, try {result.result.get('attempts')}")
+        line = result.result.get("line")
+        self._say(f"    {line}" if line else f"    again, try {result.result.get('attempts')}")
 
     def v2_playbook_on_no_hosts_remaining(self) -> None:
         pass  # the failure has been told

@@ -22,7 +22,7 @@ _PROJECT = Path(__file__).resolve().parents[1]
 if str(_PROJECT / "module_utils") not in ansible.module_utils.__path__:
     ansible.module_utils.__path__.append(str(_PROJECT / "module_utils"))
 
-from ansible.module_utils.rollback import clock, controller, inputs, plan, probes, report, runs, words  # noqa: E402
+from ansible.module_utils.rollback import clock, controller, inputs, outcome, plan, probes, report, runs, words  # noqa: E402
 from ansible.module_utils.rollback.errors import RollbackError  # noqa: E402
 
 
@@ -66,7 +66,7 @@ def typed_command(playbook: str, short: dict[str, str]) -> str:
     said = [
         _option(name, free_text(value, name))
         for name, value in given.items()
-        if name in known and "password" not in name
+        if name in known and "password" not in name and name != "rollback_pools"  # that has passwords inside
     ]
     return " ".join(filter(None, ["ansible-playbook", inventory_option(""), playbook, *said]))
 
@@ -133,13 +133,18 @@ def new_run_id(method: str) -> str:
 
 
 def plan_restore(facts: dict[str, Any]) -> dict[str, Any]:
-    """The plan of a restore; `facts` has request, target, manifest, database, application and measured."""
-    return _planned(plan.for_restore, facts, "target", "manifest", "database")
+    """The plan of a restore; `facts` has request, target, proof, database, application and measured."""
+    return _planned(plan.for_restore, facts, "target", "proof", "database")
 
 
 def plan_undo(facts: dict[str, Any]) -> dict[str, Any]:
     """The plan of an undo; `facts` has request, earlier, database, aside, application and measured."""
     return _planned(plan.for_undo, facts, "earlier", "database", "aside")
+
+
+def plan_undo_in_place(facts: dict[str, Any]) -> dict[str, Any]:
+    """The plan of an undo from a safety dump; `facts` has request, earlier, database, proof, safety, application and measured."""
+    return _planned(plan.for_undo_in_place, facts, "earlier", "database", "proof", "safety")
 
 
 def _planned(build: Any, facts: dict[str, Any], *names: str) -> dict[str, Any]:
@@ -168,6 +173,8 @@ class FilterModule:
             "new_run_id": new_run_id,
             "plan_restore": plan_restore,
             "plan_undo": plan_undo,
+            "plan_undo_in_place": plan_undo_in_place,
+            "unreached": lambda facts: outcome.unreached(**plain(facts)),
             "plan_text": lambda value: plan.text(plain(value)),
             "complaints": lambda answers, host: probes.complaints(plain(answers), str(host)),
             "controller_process": lambda who: controller.this_process(plain(who) or ""),

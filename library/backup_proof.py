@@ -4,11 +4,24 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: backup_proof
-short_description: Read a backup whole and compare it with its manifest
+short_description: Read a backup whole, compare it with its manifest, and find what the server lacks for it
 description:
   - Checks every checksum, then reads the dump from its first byte to its last and compares the rows of every table.
   - A truncated or damaged dump, a dump of something else, and one that would leave its database are refused. It changes nothing.
+  - Then the server is asked for the roles, extensions, locales, tablespaces and settings that the dump names, and for room.
 options:
+  dsn:
+    description: libpq connection string that names host and user, and holds neither password nor database.
+    type: str
+    required: true
+  password:
+    description: Password of the operator's role. Leave it empty to use a passfile or another way of libpq's.
+    type: str
+    default: ""
+  database:
+    description: Name of the live database; one that is restored beside it is of its kind.
+    type: str
+    required: true
   path:
     description: Path of the backup.
     type: path
@@ -25,17 +38,28 @@ options:
     description: Alembic's version table, with its schema.
     type: str
     default: public.alembic_version
+  strategy:
+    description: How it is to be restored. Only V(beside) needs room for a second database on the server.
+    type: str
+    choices: [beside, in_place]
+    default: beside
+  data_dir:
+    description: Directory on this host that is on the disk of PostgreSQL's data. Empty asks the server, which helps where it is on this host.
+    type: str
+    default: ""
 attributes:
   check_mode:
     support: full
     description: Nothing is changed in any mode.
-requirements: [PostgreSQL client tools, zstandard (for zstd)]
+requirements: [psycopg >= 3.1, PostgreSQL client tools, zstandard (for zstd)]
 author: [The Rollback authors]
 """
 
 EXAMPLES = r"""
 - name: Prove the backup
   backup_proof:
+    dsn: host=127.0.0.1 user=rollback
+    database: hunter
     path: /var/backups/hunter/backup_pre_v1.1.0_20261122_030100.dump
     server_version: "18.4"
   register: __assess_proof
@@ -52,31 +76,65 @@ client_version:
   returned: success
   type: str
   sample: "18.4"
+problems:
+  description: What the server lacks for it, in sentences, each with the way out; empty where it could be restored.
+  returned: success
+  type: list
+  elements: str
+notes:
+  description: What could not be looked at, in sentences.
+  returned: success
+  type: list
+  elements: str
+free_bytes:
+  description: Room in the directory of the backup, where a safety dump would go.
+  returned: success
+  type: int
+  sample: 53687091200
 """
 
+import shutil
 from pathlib import Path
 
 from ansible.module_utils.rollback import module
 from ansible.module_utils.rollback.backups import proof
 from ansible.module_utils.rollback.census import DEFAULT_VERSION_TABLE
-from ansible.module_utils.rollback.postgres import client_tools
+from ansible.module_utils.rollback.postgres import client_tools, lacking, room
+from ansible.module_utils.rollback.postgres.server import ARGUMENTS, Server
 
 ARGUMENT_SPEC = {
+    **ARGUMENTS,
+    "database": {"type": "str", "required": True},
     "path": {"type": "path", "required": True},
     "server_version": {"type": "str", "required": True},
     "client_bin_dir": {"type": "str", "default": ""},
     "version_table": {"type": "str", "default": DEFAULT_VERSION_TABLE},
+    "strategy": {"type": "str", "choices": ["beside", "in_place"], "default": "beside"},
+    "data_dir": {"type": "str", "default": ""},
 }
 
 
 def prove(params, check_mode):
+    server, path = Server.of(params["dsn"], params["password"]), Path(params["path"])
     tools = client_tools.find(client_tools.major_of(params["server_version"]), params["client_bin_dir"] or None)
-    manifest = proof.prove(Path(params["path"]), params["version_table"], tools)
-    return {"changed": False, "manifest": manifest.as_dict(), "client_version": str(tools)}
+    manifest, needs = proof.prove(path, params["version_table"], tools)
+    with server.connect(params["database"]) as connection:
+        problems, notes = lacking.find(connection, needs), []
+        if params["strategy"] == "beside":
+            lack, notes = room.for_second_database(connection, manifest.census.bytes, params["data_dir"])
+            problems += lack
+    return {
+        "changed": False,
+        "manifest": manifest.as_dict(),
+        "client_version": str(tools),
+        "problems": problems,
+        "notes": notes,
+        "free_bytes": shutil.disk_usage(path.parent).free,
+    }
 
 
 def main() -> None:
-    module.run(ARGUMENT_SPEC, prove)
+    module.run(ARGUMENT_SPEC, prove, needs_psycopg=True)
 
 
 if __name__ == "__main__":

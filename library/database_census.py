@@ -38,6 +38,15 @@ options:
     description: Look for what would stop a swap.
     type: bool
     default: false
+  pools:
+    description: PgBouncers that serve the live database. With O(obstacles=true) their consoles are asked.
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      dsn: {description: libpq connection string of the admin console that names host and user., type: str, required: true}
+      password: {description: Password of that user., type: str, default: ""}
+      database: {description: Name under which the pool knows the live database. Empty takes the live name., type: str, default: ""}
 attributes:
   check_mode:
     support: full
@@ -71,11 +80,21 @@ obstacles:
   returned: always
   type: list
   elements: str
+notes:
+  description: Sentences about what does not stop a swap, and is good to know before one.
+  returned: always
+  type: list
+  elements: str
+marker:
+  description: The environment that the database's comment names; empty where it names none.
+  returned: always
+  type: str
+  sample: production
 """
 
 from ansible.module_utils.rollback import module
 from ansible.module_utils.rollback.census import DEFAULT_VERSION_TABLE
-from ansible.module_utils.rollback.postgres import census, obstacles
+from ansible.module_utils.rollback.postgres import census, marker, obstacles, pools
 from ansible.module_utils.rollback.postgres.server import ARGUMENTS, Server
 
 ARGUMENT_SPEC = {
@@ -85,6 +104,7 @@ ARGUMENT_SPEC = {
     "application_role": {"type": "str", "default": ""},
     "content": {"type": "bool", "default": False},
     "obstacles": {"type": "bool", "default": False},
+    "pools": pools.ARGUMENT,
 }
 
 
@@ -92,8 +112,20 @@ def count(params, check_mode):
     server = Server.of(params["dsn"], params["password"])
     with server.connect(params["database"]) as connection, census.snapshot(connection):
         found = census.take(connection, params["version_table"], params["application_role"] or None, params["content"])
-        sentences = obstacles.find(connection, params["database"]) if params["obstacles"] else []
-    return {"changed": False, "where": server.where(), "census": found.as_dict(), "obstacles": sentences}
+        stops = obstacles.find(connection, params["database"]) if params["obstacles"] else []
+        notes = obstacles.notes(connection) if params["obstacles"] else []
+        carried = marker.read(connection, params["database"])
+    if params["obstacles"]:
+        more_stops, more_notes = pools.look(pools.of(params["pools"], params["database"]))
+        stops, notes = stops + more_stops, notes + more_notes
+    return {
+        "changed": False,
+        "where": server.where(),
+        "census": found.as_dict(),
+        "obstacles": stops,
+        "notes": notes,
+        "marker": carried,
+    }
 
 
 def main() -> None:

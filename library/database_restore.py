@@ -9,7 +9,9 @@ description:
   - Creates the database with owner, encoding and locale of the live one, loads the backup and stops at the first error.
   - Then carries over the settings, collects statistics, and compares the result with the manifest.
   - The live database is not touched. Where anything fails, the new database is dropped.
-  - Called again in the same run, it keeps a database that was already compared, and makes any other anew.
+  - Called again in the same run, it waits for an earlier attempt that still works, keeps a database that was already
+    compared, and makes any other anew.
+  - Within a run it writes lines of progress into C(progress.log) beside the journal.
 options:
   dsn:
     description: libpq connection string that names host and user, and holds neither password nor database.
@@ -28,11 +30,17 @@ options:
     type: str
     required: true
   backup:
-    description: Path of the backup.
+    description: Path of the backup. Required with O(state=present).
     type: path
-    required: true
+  state:
+    description: Whether the database is to be there, restored, or not at all, because the run no longer needs it.
+    type: str
+    choices: [present, absent]
+    default: present
   jobs:
-    description: Connections that load at the same time, and that collect statistics. Plain dumps are loaded by one.
+    description:
+      - Connections that load at the same time, and that collect statistics.
+      - With 1, C(psql) loads a plain dump; it also loads one with INSERT statements or with anything that is not C(pg_dump)'s.
     type: int
     default: 2
   client_bin_dir:
@@ -51,6 +59,10 @@ options:
     description: Directory of the run whose journal is written. Empty writes no journal.
     type: str
     default: ""
+  target_s:
+    description: Time target of the run in seconds, for the lines of progress.
+    type: float
+    default: 0
 attributes:
   check_mode:
     support: full
@@ -93,23 +105,28 @@ from ansible.module_utils.rollback import module
 from ansible.module_utils.rollback.census import DEFAULT_VERSION_TABLE
 from ansible.module_utils.rollback.journal import journal_in
 from ansible.module_utils.rollback.postgres import client_tools, restore
+from ansible.module_utils.rollback.postgres.beside import oid_of
 from ansible.module_utils.rollback.postgres.server import ARGUMENTS, Server
 
 ARGUMENT_SPEC = {
     **ARGUMENTS,
     "live": {"type": "str", "required": True},
     "into": {"type": "str", "required": True},
-    "backup": {"type": "path", "required": True},
+    "backup": {"type": "path"},
+    "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
     "jobs": {"type": "int", "default": 2},
     "client_bin_dir": {"type": "str", "default": ""},
     "version_table": {"type": "str", "default": DEFAULT_VERSION_TABLE},
     "application_role": {"type": "str", "default": ""},
     "run_dir": {"type": "str", "default": ""},
+    "target_s": {"type": "float", "default": 0},
 }
 
 
 def beside(params, check_mode):
     server = Server.of(params["dsn"], params["password"])
+    if params["state"] == "absent":
+        return absent(server, params, check_mode)
     if check_mode:
         return {
             "changed": True,
@@ -126,13 +143,23 @@ def beside(params, check_mode):
             jobs=params["jobs"],
             version_table=params["version_table"],
             application_role=params["application_role"] or None,
+            target_s=params["target_s"],
         )
         restored = restore.beside(server, connection, tools, request, journal_in(params["run_dir"]))
     return restored.as_dict()
 
 
+def absent(server, params, check_mode):
+    with server.connect() as connection:
+        journal = journal_in(params["run_dir"])
+        there = oid_of(connection, params["into"]) != 0
+        if not check_mode:
+            restore.drop(connection, params["into"], journal)
+    return {"changed": there, "oid": 0, "rows": 0, "actions": [f"dropped {params['into']}"] if there else []}
+
+
 def main() -> None:
-    module.run(ARGUMENT_SPEC, beside, needs_psycopg=True)
+    module.run(ARGUMENT_SPEC, beside, needs_psycopg=True, required_if=[("state", "present", ["backup"])])
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ module: database_swap
 short_description: Let a restored database take the place of the live one, in one transaction
 description:
   - Closes the live database to new sessions, ends those there are, renames both databases in one transaction, and opens them again.
+  - Pools are paused before and resume afterwards, whatever happens; one that cannot be paused in time does not stop the swap.
   - Databases are told by OID, so calling it again after a crash finishes what was begun and changes nothing more.
   - Where it fails, both databases have their old names and are open.
 options:
@@ -38,6 +39,20 @@ options:
     description: OID of the incoming database.
     type: int
     required: true
+  pools:
+    description: PgBouncers that serve the live database. They are paused for the swap.
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      dsn: {description: libpq connection string of the admin console that names host and user., type: str, required: true}
+      password: {description: Password of that user., type: str, default: ""}
+      database: {description: Name under which the pool knows the live database. Empty takes the live name., type: str, default: ""}
+  look:
+    description:
+      - Swap nothing. Say whether the swap has happened, and let sessions and pools in again where a dead process left them out.
+    type: bool
+    default: false
   run_dir:
     description: Directory of the run whose journal is written. Empty writes no journal.
     type: str
@@ -45,7 +60,7 @@ options:
 attributes:
   check_mode:
     support: full
-    description: Says whether the swap would happen.
+    description: Says whether the swap has happened, or would.
 requirements: [psycopg >= 3.1]
 author: [The Rollback authors]
 """
@@ -63,6 +78,10 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
+swapped:
+  description: Whether the databases have changed names.
+  returned: success
+  type: bool
 sessions_ended:
   description: How many sessions were ended.
   returned: success
@@ -80,9 +99,10 @@ actions:
   elements: str
 """
 
-from ansible.module_utils.rollback import module
+from ansible.module_utils.rollback import module, worker
+from ansible.module_utils.rollback.errors import RollbackError
 from ansible.module_utils.rollback.journal import journal_in
-from ansible.module_utils.rollback.postgres import swap
+from ansible.module_utils.rollback.postgres import pools, swap
 from ansible.module_utils.rollback.postgres.server import ARGUMENTS, Server
 
 ARGUMENT_SPEC = {
@@ -92,6 +112,8 @@ ARGUMENT_SPEC = {
     "aside": {"type": "str", "required": True},
     "live_oid": {"type": "int", "required": True},
     "incoming_oid": {"type": "int", "required": True},
+    "pools": pools.ARGUMENT,
+    "look": {"type": "bool", "default": False},
     "run_dir": {"type": "str", "default": ""},
 }
 
@@ -99,21 +121,44 @@ ARGUMENT_SPEC = {
 def exchange(params, check_mode):
     server = Server.of(params["dsn"], params["password"])
     wanted = swap.Swap(params["live"], params["incoming"], params["aside"], params["live_oid"], params["incoming_oid"])
-    renames = [f"{wanted.live} → {wanted.aside}", f"{wanted.incoming} → {wanted.live}"]
-    with server.connect() as connection:
+    poolers = pools.of(params["pools"], wanted.live)
+    with server.connect() as connection, worker.alone("" if check_mode else params["run_dir"]):
         if check_mode:
-            return {
-                "changed": not swap.is_done(connection, wanted),
-                "sessions_ended": 0,
-                "closed_s": 0.0,
-                "actions": renames,
-            }
+            return would(swap.is_done(connection, wanted), wanted, params["look"])
+        if params["look"]:
+            return look(connection, wanted, poolers)
         with journal_in(params["run_dir"]).step(
             "swap", live_oid=wanted.live_oid, incoming_oid=wanted.incoming_oid
         ) as result:
-            done = swap.perform(connection, wanted)
+            done = swap.perform(connection, wanted, poolers)
             result.update(done.as_dict())
-    return {**done.as_dict(), "actions": renames if done.changed else ["the swap had happened already"]}
+    if done.stuck_pools:  # after the journal: the swap itself is done, and what follows it goes on
+        raise RollbackError("The databases were swapped, but not every pool serves again.", " ".join(done.stuck_pools))
+    return {
+        "changed": done.changed,
+        "swapped": True,
+        "sessions_ended": done.sessions_ended,
+        "closed_s": done.closed_s,
+        "actions": [*(renames(wanted) if done.changed else ["the swap had happened already"]), *done.pools],
+    }
+
+
+def look(connection, wanted, poolers):
+    swapped = swap.is_done(connection, wanted)
+    opened = swap.open_all(connection, wanted)
+    told = pools.resume(poolers)
+    actions = [*(["let sessions in again"] if opened else []), *told.actions, *told.stuck]
+    return {"changed": opened, "swapped": swapped, "sessions_ended": 0, "closed_s": 0.0, "actions": actions}
+
+
+def would(swapped, wanted, only_look):
+    changes = not swapped and not only_look
+    actions = renames(wanted) if changes else []
+    return {"changed": changes, "swapped": swapped, "sessions_ended": 0, "closed_s": 0.0, "actions": actions}
+
+
+def renames(wanted):
+    return [f"{wanted.live} → {wanted.aside}", f"{wanted.incoming} → {wanted.live}"]
 
 
 def main() -> None:

@@ -17,6 +17,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -92,6 +93,18 @@ def postgres_of_wheel(subdirectory: str, major: int) -> Found | None:
     return postgres_in(Path(spec.origin).parent / subdirectory / "bin", major) if spec and spec.origin else None
 
 
+def own_file_system() -> Found | None:
+    """Whether a tmpfs can be mounted here; told by mounting one."""
+    with tempfile.TemporaryDirectory() as directory:
+        mounted = subprocess.run(
+            ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", directory], capture_output=True, check=False
+        )
+        if mounted.returncode != 0:
+            return None
+        subprocess.run(["umount", directory], check=True)
+    return Found("tmpfs", Path(tempfile.gettempdir()))
+
+
 PARTS = (
     Part(
         "postgres",
@@ -122,6 +135,13 @@ PARTS = (
         "apt-get install zstd",
     ),
     Part(
+        "pgbouncer",
+        "PgBouncer",
+        "swaps behind a pool",
+        lambda: program(["pgbouncer", "--version"], r"PgBouncer (\d+\.\d+\.\d+)"),
+        "apt-get install pgbouncer",
+    ),
+    Part(
         "sshd",
         "OpenSSH server",
         "runs over real connections, and hosts that vanish",
@@ -134,6 +154,13 @@ PARTS = (
         "the example application in containers",
         lambda: program(["docker", "version", "--format", "engine={{.Server.Version}}"], r"engine=(\d[\w.+-]*)"),
         "start a Docker engine that this user may use",
+    ),
+    Part(
+        "tmpfs",
+        "a file system of its own",
+        "disks that fill up",
+        own_file_system,
+        "run as root, where mounting is allowed",
     ),
     Part(
         "molecule",

@@ -207,13 +207,33 @@ class Lab:
         self._needs_running()
         release = self._build(version)
         self._hunter(release, "alembic", "upgrade", "head", failure=f"The migration to {version} failed")
+        self.point_to(version)
+        self.stop_hunter()
+        self.start_hunter()
+
+    def point_to(self, version: str) -> None:
+        """Make a release that is there the current one; the next start runs it."""
         switched = self._app_dir / "current.new"
         switched.unlink(missing_ok=True)
         switched.symlink_to(Path("releases") / version)
         switched.replace(self._app_dir / "current")
+
+    def stop_hunter(self) -> None:
         with self._supervisor() as supervisor:
             supervisor.stopProcessGroup("hunter")
-        self._start_hunter()
+
+    def start_hunter(self) -> None:
+        """Start the current release and wait until it answers."""
+        version = self.version
+        with self._supervisor() as supervisor:
+            supervisor.startProcessGroup("hunter", False)
+        _wait_for(
+            lambda: self._live_version(self.facts) == version,
+            f"Hunter {version} does not answer: see {self._log_dir}/api.log.",
+        )
+
+    def accepts_connections(self) -> bool:
+        return _accepts_connections(self._server(self.facts))
 
     def fill(self, rows: int = ROWS) -> str:
         """Sample data; says what there is."""
@@ -372,7 +392,7 @@ class Lab:
             throwaway_postgres.provision(server, facts)
             self._provisioned.touch()
         if self.version:
-            self._start_hunter()
+            self.start_hunter()
 
     def _supervisord_conf(self, facts: dict[str, Any]) -> str:
         def assignments(environment: dict[str, str]) -> str:
@@ -403,15 +423,6 @@ class Lab:
         throwaway_postgres.own(path)
         throwaway_postgres.open_way(path, self.say)
         return path
-
-    def _start_hunter(self) -> None:
-        version = self.version
-        with self._supervisor() as supervisor:
-            supervisor.startProcessGroup("hunter", False)
-        _wait_for(
-            lambda: self._live_version(self.facts) == version,
-            f"Hunter {version} does not answer: see {self._log_dir}/api.log.",
-        )
 
     # --- releases
 

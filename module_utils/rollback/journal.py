@@ -44,6 +44,7 @@ class Journal:
     """The journal kept in one run's directory."""
 
     def __init__(self, directory: Path) -> None:
+        self.directory = str(directory)
         self.path = Path(directory) / FILE_NAME
 
     def entries(self) -> List[Entry]:
@@ -67,9 +68,23 @@ class Journal:
         return entries
 
     def append(self, event: str, step: str = "", **data: Any) -> Entry:
-        """Write one entry and flush it. Raises RollbackError where the disk does not take it."""
+        """Write one entry and flush it. Raises RollbackError where the disk does not take it.
+
+        One writer at a time: what a killed controller left running may still write while its successor does.
+        """
         if event not in EVENTS:
             raise ValueError(f"unknown journal event {event!r}")
+        try:
+            durable.make_private_dirs(self.path.parent)
+            with durable.exclusive(self.path.parent):
+                return self._append(event, step, json.loads(json.dumps(data)))
+        except OSError as error:
+            raise RollbackError(
+                f"The journal {self.path} cannot be written ({error.strerror}), so nothing further is done.",
+                "Make room or give write access, then run the same command again.",
+            ) from error
+
+    def _append(self, event: str, step: str, data: Dict[str, Any]) -> Entry:
         self._drop_torn_line()
         known = self.entries()
         draft = Entry(
@@ -79,18 +94,11 @@ class Journal:
             boot=clock.boot_id(),
             event=event,
             step=step,
-            data=json.loads(json.dumps(data)),
+            data=data,
             previous=known[-1].hash if known else "",
         )
         entry = Entry(**{**draft.as_dict(), "hash": draft.expected_hash()})
-        try:
-            durable.make_private_dirs(self.path.parent)
-            durable.append(self.path, durable.canonical_json(entry.as_dict()) + b"\n")
-        except OSError as error:
-            raise RollbackError(
-                f"The journal {self.path} cannot be written ({error.strerror}), so nothing further is done.",
-                "Make room or give write access, then run the same command again.",
-            ) from error
+        durable.append(self.path, durable.canonical_json(entry.as_dict()) + b"\n")
         return entry
 
     @contextmanager
@@ -126,6 +134,8 @@ class Journal:
 
 class NoJournal:
     """Stands in where a module is used outside a run."""
+
+    directory = ""
 
     def append(self, event: str, step: str = "", **data: Any) -> None:
         pass
@@ -175,11 +185,15 @@ def steps_of(entries: List[Entry]) -> List[StepState]:
     return list(states.values())
 
 
+# Steps after whose begin the live name may stand for the old data, for the new, or for nothing.
+_TOUCHES_LIVE = ("close", "safety", "drop", "swap")
+
+
 def swapped_of(entries: List[Entry]) -> Optional[bool]:
-    """Whether the databases were swapped; None where a swap began and nobody has looked since how it ended."""
+    """Whether the live name stands for the restored data; None where that was begun and nobody has looked since."""
     swapped: Optional[bool] = False
     for entry in entries:
-        if entry.step == "swap" and entry.event in ("began", "failed"):
+        if entry.step in _TOUCHES_LIVE and entry.event in ("began", "failed"):
             swapped = None
         elif entry.step == "swap" and entry.event == "done":
             swapped = True

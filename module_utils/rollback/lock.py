@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 from dataclasses import asdict, dataclass
@@ -51,15 +50,10 @@ def acquire(environment_directory: Path, owner: Owner, take_over: Optional[Owner
     durable.make_private_dirs(environment_directory)
     path = environment_directory / FILE_NAME
     if take_over:
-        descriptor = os.open(environment_directory, os.O_RDONLY)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX)  # of two runs that take over together, the second sees the first
-            held = holder(environment_directory)
-            if held == take_over:
+        with durable.exclusive(environment_directory):  # of two runs that take over together, the second sees the first
+            if holder(environment_directory) == take_over:
                 durable.write(path, durable.canonical_json(owner.as_dict()))
                 return
-        finally:
-            os.close(descriptor)
     draft = path.with_name(f".{FILE_NAME}.{os.getpid()}")
     durable.write(draft, durable.canonical_json(owner.as_dict()))
     try:

@@ -11,9 +11,12 @@ from ansible.module_utils.rollback.errors import RollbackError
 Work = Callable[[Dict[str, Any], bool], Dict[str, Any]]
 
 
-def run(argument_spec: Dict[str, Any], work: Work, needs_psycopg: bool = False) -> None:
-    """Call `work(params, check_mode)` and exit with what it returns, or fail with one sentence."""
-    module = AnsibleModule(argument_spec=argument_spec, supports_check_mode=True)
+def run(argument_spec: Dict[str, Any], work: Work, needs_psycopg: bool = False, **rules: Any) -> None:
+    """Call `work(params, check_mode)` and exit with what it returns, or fail with one sentence.
+
+    `rules` are AnsibleModule's own, such as `required_if`.
+    """
+    module = AnsibleModule(argument_spec=argument_spec, supports_check_mode=True, **rules)
     if needs_psycopg:
         try:
             import psycopg

@@ -25,12 +25,20 @@ def conclude(record: Mapping[str, Any]) -> Dict[str, Any]:
             else ", and everything that was verified is as it should be"
         )
         return _conclusion(SUCCEEDED, f"{application} {_versions(plan)} serves{undone}.", plan["way_back"])
+    if record["swapped"] is None and plan.get("strategy") == "in_place":
+        safety = next((step["data"].get("backup") for step in steps if step["name"] == "safety"), None)
+        kept = f"safety dump {safety}" if safety else f"database {plan['database']['aside']}, or still {database}"
+        told = f"The replacement of database {database} was cut off, so {application} was left stopped; what was there is in {kept}.{why}"
+        return _conclusion(INCOMPLETE, told, same_again)
     if record["swapped"] is None:
         told = f"Whether database {database} was swapped could not be told, so {application} was left stopped.{why}"
         return _conclusion(INCOMPLETE, told, same_again)
     if record["swapped"]:
         told = f"The data of database {database} is the restored one, and the run did not get further.{why}"
         return _conclusion(INCOMPLETE, told, f"{same_again}   (or back: {plan['way_back']})")
+    if "running" in status.values() and status.get("discard") != "done" and status.get("stop") is None:
+        told = f"Database {database} is as it was and {application} runs as before, but the restore beside was not seen to end.{why}"
+        return _conclusion(INCOMPLETE, told, same_again)
     # Put back in an earlier attempt, and stopped again since, is not put back.
     began = {step["name"]: step["began_s"] for step in steps}
     if status.get("stop") is None or (status.get("put_back") == "done" and began["put_back"] > began["stop"]):
@@ -39,6 +47,34 @@ def conclude(record: Mapping[str, Any]) -> Dict[str, Any]:
         )
     return _conclusion(
         INCOMPLETE, f"Database {database} is as it was, but {application} may be stopped.{why}", same_again
+    )
+
+
+def unreached(
+    plan: Mapping[str, Any], host: str, data: str, stopping: bool, hosts: Mapping[str, str]
+) -> Dict[str, Any]:
+    """The conclusion where the database host is lost for good, from what the controller knows.
+
+    `data` says what the live name stands for (`before`, `after` or `unknown`), `stopping` whether the application was
+    asked to stop, `hosts` holds the last known state of each application host (`stopped`, `started` or empty).
+    """
+    database, application = plan["database"]["name"], plan["application"]["name"]
+    states = ", ".join(
+        f"{application} on {name} is {state or 'in an unknown state'}" for name, state in sorted(hosts.items())
+    )
+    if not stopping:
+        known = f"Database {database} is as it was and {application} was not stopped; the restore beside may still be going on there."
+    elif data == "before":
+        known = f"Database {database} was not replaced; {states}."
+    elif data == "after":
+        known = f"The data of database {database} is the restored one, which was not verified; {states}."
+    else:
+        known = (
+            f"Whether database {database} was replaced is not known, so {application} was left stopped."
+            f" If it refuses connections, ALTER DATABASE {database} ALLOW_CONNECTIONS true opens it."
+        )
+    return _conclusion(
+        INCOMPLETE, f"{host} left no report: it could not be reached, or could not write. {known}", plan["command"]
     )
 
 

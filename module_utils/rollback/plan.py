@@ -5,17 +5,29 @@ A plan is plain data: it is shown, kept as the first entry of the journal, and c
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Dict, List, Mapping, Sequence, Tuple
 
-from ansible.module_utils.rollback import forecast
+from ansible.module_utils.rollback import forecast, identity
 from ansible.module_utils.rollback.census import Census
 from ansible.module_utils.rollback.postgres import names
 from ansible.module_utils.rollback.words import amount, count, duration, listed, size, table
 
 # Seconds and bytes per second for steps that no earlier run has measured here: cautious, and marked as estimates.
-_FIXED_S = {"create": 1.0, "settings": 0.5, "stop": 5.0, "swap": 1.0, "start": 10.0, "verify": 10.0}
-_BYTES_PER_S = {"load": 20e6, "analyse": 200e6, "compare": 100e6}
+_FIXED_S = {
+    "create": 1.0,
+    "settings": 0.5,
+    "stop": 5.0,
+    "close": 1.0,
+    "drop": 1.0,
+    "swap": 1.0,
+    "start": 10.0,
+    "verify": 10.0,
+}
+_BYTES_PER_S = {"load": 20e6, "analyse": 200e6, "compare": 100e6, "safety": 20e6}
+
+# How a backup takes the place of the live database: in a second one that is swapped with it, or after it was dropped.
+BESIDE, IN_PLACE = "beside", "in_place"
 
 
 @dataclass(frozen=True)
@@ -58,6 +70,7 @@ class Request:
     target_s: float
     command: str
     inventory: str = ""
+    strategy: str = BESIDE
 
     def refusals(self) -> List[str]:
         """A protected environment wants its own name as confirmation."""
@@ -76,33 +89,27 @@ class Request:
 def for_restore(
     request: Request,
     target: Mapping[str, Any],
-    manifest: Mapping[str, Any],
+    proof: Mapping[str, Any],
     database: Mapping[str, Any],
     application: Application,
     measured: Mapping[str, Any],
 ) -> Dict[str, Any]:
     """The plan of `method=restore`.
 
-    `target` comes from the module release_target, `manifest` from backup_proof, `database` from database_census,
+    `target` comes from the module release_target, `proof` from backup_proof, `database` from database_census,
     `measured` holds seconds per step of the last run here. `refusals` in the result forbid carrying the plan out.
     """
-    live, then = Census.from_dict(dict(database["census"])), Census.from_dict(dict(manifest["census"]))
+    live, then = Census.from_dict(dict(database["census"])), Census.from_dict(dict(proof["manifest"]["census"]))
     point, backup = dict(target["release_point"]), dict(target["backup"])
     incoming, aside = names.restore_name(live.database, request.run), names.quarantine_name(live.database, request.run)
     to = dict.fromkeys(sorted(application.versions), str(point["version"]))
-    titles = [
-        ("create", f"Create {incoming} beside {live.database}", "database", "none"),
-        ("load", f"Load {backup['name']} into it ({size(backup['bytes'])})", "database", "none"),
-        ("settings", f"Carry over owner, grants, limits and settings of {live.database}", "database", "none"),
-        ("analyse", "Collect planner statistics", "database", "none"),
-        (
-            "compare",
-            f"Compare it with the manifest ({amount(then.rows, 'row')} in {amount(len(then.tables), 'table')})",
-            "database",
-            "none",
-        ),
-        *_swap_titles(live.database, incoming, aside, application, to),
-    ]
+    if request.strategy == IN_PLACE:
+        titles = _in_place_titles(backup, incoming, aside, live, then, application, to)
+    else:
+        titles = [
+            *_restore_titles(backup, incoming, live, then, "none"),
+            *_swap_titles(live.database, incoming, aside, application, to),
+        ]
     return {
         **_plan(
             request,
@@ -117,12 +124,21 @@ def for_restore(
         ),
         "release_point": point,
         "backup": backup,
-        "warnings": _warnings(point, live, then),
+        "safety_room": _safety_room(live, then, backup),
+        "warnings": [
+            *_warnings(point, live, then),
+            *_unmarked(point, database),
+            *proof["notes"],
+            *database.get("notes", []),
+        ],
         "refusals": [
             *request.refusals(),
+            *_foreign(request, live.database, database),
             *_restore_refusals(point, live, then),
             *_unstartable(application, to),
             *database["obstacles"],
+            *proof["problems"],
+            *_no_room(request, _safety_room(live, then, backup), proof["free_bytes"]),
         ],
         "verify": {"heads": point["alembic_heads"], "manifest_of": backup["path"], "endpoints": True},
     }
@@ -143,7 +159,12 @@ def for_undo(
     live, then = Census.from_dict(dict(database["census"])), Census.from_dict(dict(aside))
     incoming, set_aside = earlier["database"]["aside"], names.quarantine_name(live.database, request.run)
     to = {host: str(version) for host, version in earlier["application"]["from"].items()}
-    refusals = [*request.refusals(), *_unstartable(application, to), *database["obstacles"]]
+    refusals = [
+        *request.refusals(),
+        *_foreign(request, live.database, database),
+        *_unstartable(application, to),
+        *database["obstacles"],
+    ]
     if then.database_oid != earlier["database"]["oid"]:
         refusals.insert(
             0,
@@ -167,11 +188,104 @@ def for_undo(
         "incoming_oid": then.database_oid,
         "release_point": {},
         "backup": {},
-        "warnings": [],
+        "warnings": [*_unmarked(earlier["release_point"], database), *database.get("notes", [])],
         "refusals": refusals,
         # The version that comes back was rolled back for a reason: its health is looked at, not its endpoints.
         "verify": {"heads": earlier["database"]["alembic_heads"], "manifest_of": "", "endpoints": False},
     }
+
+
+def for_undo_in_place(
+    request: Request,
+    earlier: Mapping[str, Any],
+    database: Mapping[str, Any],
+    proof: Mapping[str, Any],
+    safety: str,
+    application: Application,
+    measured: Mapping[str, Any],
+) -> Dict[str, Any]:
+    """The plan of undo.yml for a run that restored in place: its safety dump, at path `safety`, is restored in place too."""
+    manifest = proof["manifest"]
+    live, then = Census.from_dict(dict(database["census"])), Census.from_dict(dict(manifest["census"]))
+    backup = {
+        "name": manifest["backup"],
+        "path": safety,
+        "format": manifest["format"],
+        "bytes": sum(int(file["bytes"]) for file in manifest["files"].values()),
+    }
+    incoming, aside = names.restore_name(live.database, request.run), names.quarantine_name(live.database, request.run)
+    to = {host: str(version) for host, version in earlier["application"]["from"].items()}
+    titles = _in_place_titles(backup, incoming, aside, live, then, application, to)
+    return {
+        **_plan(
+            replace(request, strategy=IN_PLACE),
+            [_step(*title, then.bytes, measured) for title in titles],
+            live,
+            then,
+            database["where"],
+            incoming,
+            aside,
+            application,
+            to,
+        ),
+        "undoes": earlier["run"],
+        "release_point": {},
+        "backup": backup,
+        "safety_room": _safety_room(live, then, backup),
+        "warnings": [*proof["notes"], *database.get("notes", [])],
+        "refusals": [
+            *request.refusals(),
+            *proof["problems"],
+            *_no_room(request, _safety_room(live, then, backup), proof["free_bytes"]),
+            *_foreign(request, live.database, database),
+            *_unstartable(application, to),
+            *database["obstacles"],
+        ],
+        # The version that comes back was rolled back for a reason: its health is looked at, not its endpoints.
+        "verify": {"heads": then.alembic_heads or [], "manifest_of": backup["path"], "endpoints": False},
+    }
+
+
+def _safety_room(live: Census, then: Census, backup: Mapping[str, Any]) -> int:
+    """Bytes to keep free for a dump of the live database: what the backup took of its own, with half as much again."""
+    share = min(1.0, int(backup["bytes"]) / then.bytes) if then.bytes else 1.0
+    return int(live.bytes * share * 1.5) + 16 * 1024 * 1024
+
+
+def _restore_titles(
+    backup: Mapping[str, Any], incoming: str, live: Census, then: Census, effect: str
+) -> List[Tuple[str, str, str, str]]:
+    place = f" beside {live.database}" if effect == "none" else ""
+    counted = f"{amount(then.rows, 'row')} in {amount(len(then.tables), 'table')}"
+    return [
+        ("create", f"Create {incoming}{place}", "database", effect),
+        ("load", f"Load {backup['name']} into it ({size(backup['bytes'])})", "database", effect),
+        ("settings", f"Carry over owner, grants, limits and settings of {live.database}", "database", effect),
+        ("analyse", "Collect planner statistics", "database", effect),
+        ("compare", f"Compare it with the manifest ({counted})", "database", effect),
+    ]
+
+
+def _in_place_titles(
+    backup: Mapping[str, Any],
+    incoming: str,
+    aside: str,
+    live: Census,
+    then: Census,
+    application: Application,
+    to: Mapping[str, str],
+) -> List[Tuple[str, str, str, str]]:
+    hosts, name = listed(sorted(to)), live.database
+    return [
+        ("stop", f"Stop {application.name} {listed(application.running)}", hosts, "outage"),
+        ("close", f"Rename {name} to {aside}, so that nobody writes to it", "database", "outage"),
+        ("safety", "Dump it, and read the safety dump back", "database", "outage"),
+        ("drop", "Drop it; the safety dump keeps what was in it", "database", "change"),
+        *_restore_titles(backup, incoming, live, then, "change"),
+        ("swap", f"Give it the name {name}", "database", "change"),
+        ("start", f"Start {application.name} {listed(sorted(set(to.values())))}", hosts, "change"),
+        ("verify", "Verify health, revision, schema and rows", f"database, {hosts}", "change"),
+    ]
 
 
 def _swap_titles(
@@ -208,7 +322,8 @@ def _plan(
         "way_back": request.playbook(f"undo.yml -e run={request.run}"),
         "target_s": request.target_s,
         "expected_s": round(sum(step.expected_s for step in steps), 1),
-        "outage_s": round(sum(step.expected_s for step in steps if step.id in ("stop", "swap", "start")), 1),
+        "outage_s": round(sum(step.expected_s for step in steps if step.effect != "none" and step.id != "verify"), 1),
+        "strategy": request.strategy,
         "database": {
             "name": live.database,
             "oid": live.database_oid,
@@ -263,6 +378,34 @@ def _restore_refusals(point: Mapping[str, Any], live: Census, then: Census) -> L
             " Check rollback_database_dsn and the inventory."
         )
     return refusals
+
+
+def _no_room(request: Request, needed: int, free: int) -> List[str]:
+    """In place, a safety dump comes first; beside, the server needs the room, which backup_proof looks at."""
+    if request.strategy != IN_PLACE or free >= needed:
+        return []
+    return [
+        f"The directory of the backups has {size(free)} free, and the safety dump may need {size(needed)}."
+        " Make room, or set rollback_backup_dir to another disk."
+    ]
+
+
+def _foreign(request: Request, live: str, database: Mapping[str, Any]) -> List[str]:
+    """A database that says it belongs to another environment is not touched, whatever the inventory says."""
+    carried = database["marker"]
+    return (
+        [] if carried in ("", request.environment) else [" ".join(identity.foreign(live, carried, request.environment))]
+    )
+
+
+def _unmarked(point: Mapping[str, Any], database: Mapping[str, Any]) -> List[str]:
+    """Recording a release point leaves a marker: without one, this may not be the database that was recorded."""
+    if database["marker"] or not point.get("environment"):
+        return []
+    return [
+        "The database carries no marker of its environment, though a release point was recorded."
+        " playbooks/record_release.yml leaves one."
+    ]
 
 
 def _unstartable(application: Application, to: Mapping[str, str]) -> List[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Dict, List, Mapping, Optional, Sequence
+from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
 
 from ansible.module_utils.rollback import outcome
 from ansible.module_utils.rollback.words import duration
@@ -22,7 +22,9 @@ def build(record: Mapping[str, Any], notes: Mapping[str, Any]) -> Dict[str, Any]
     concluded = outcome.conclude(record)
     by_name = {step["name"]: step for step in steps}
     swap = by_name.get("swap", {}).get("data", {})
+    counted = by_name.get("lost_writes", {}).get("data", {})
     swapped = bool(record["swapped"])
+    kept_as, kept = _set_aside(plan, by_name, swapped)
     elapsed = float(record["elapsed_s"])
     attempts = 1 + sum(1 for entry in entries if entry["event"] == "resumed")
     return {
@@ -50,10 +52,22 @@ def build(record: Mapping[str, Any], notes: Mapping[str, Any]) -> Dict[str, Any]
         "plan": plan,
         "timeline": _timeline(plan, steps, entries[0]),
         "checks": by_name.get("verify", {}).get("data", {}).get("checks", []),
-        "set_aside": plan["database"]["aside"] if swapped else "",
+        "set_aside": kept,
+        "set_aside_as": kept_as,
+        "went_back": counted.get("tables", plan["forecast"]),
+        "went_back_counted": "after the last session had ended" if "tables" in counted else "for the plan",
+        "rows_before": counted.get("rows", plan["rows_now"]),
         "problems": list(record["problems"]),
-        "actions": _actions(plan, concluded["outcome"], swapped),
+        "actions": _actions(plan, concluded["outcome"], f"{kept_as} {kept}" if kept else ""),
     }
+
+
+def _set_aside(plan: Mapping[str, Any], steps: Mapping[str, Mapping[str, Any]], swapped: bool) -> Tuple[str, str]:
+    """As what, and under which name or path, is kept what was there before."""
+    safety = steps.get("safety", {}).get("data", {}).get("backup")
+    if safety:
+        return "safety dump", str(safety)
+    return ("database", str(plan["database"]["aside"])) if swapped else ("", "")
 
 
 def _outage(steps: Mapping[str, Mapping[str, Any]]) -> Optional[float]:
@@ -124,14 +138,12 @@ def _timeline(
     return lines
 
 
-def _actions(plan: Mapping[str, Any], ended: str, swapped: bool) -> List[str]:
+def _actions(plan: Mapping[str, Any], ended: str, set_aside: str) -> List[str]:
     actions = []
     if ended != outcome.SUCCEEDED:
         actions.append("Find the cause of the failure above; the run's journal has every step.")
-    if swapped and plan["forecast"]:
-        actions.append(
-            f"Look through what was written since the backup; it is in database {plan['database']['aside']}."
-        )
+    if set_aside and plan["forecast"]:
+        actions.append(f"Look through what was written since the backup; it is in {set_aside}.")
     if plan["method"] == "restore" and ended == outcome.SUCCEEDED:
         actions.append("Keep the bad version from being deployed again until its cause is mended.")
         actions.append(

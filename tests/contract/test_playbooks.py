@@ -99,6 +99,8 @@ def test_actions_have_their_full_name(path):
         "until",
         "retries",
         "delay",
+        "async",
+        "poll",
         "delegate_to",
         "run_once",
         "become",

@@ -11,7 +11,7 @@ import pytest
 import real_parts
 
 sys.path.insert(0, str(Path(__file__).parent))
-from place import Place
+from place import Place, made
 from servers import Awkward
 
 
@@ -25,16 +25,6 @@ def bad_day() -> Iterator[Place]:
 def place() -> Iterator[Place]:
     """The same for one test file, which may change it."""
     yield from made()
-
-
-def made(postgres_bin: Path | None = None, **backup: object) -> Iterator[Place]:
-    # Not below pytest's own directory: every run of pytest closes that to the user as whom PostgreSQL runs.
-    place = Place(Path(tempfile.mkdtemp(prefix="rollback-place-")), postgres_bin)
-    try:
-        place.begin(**backup)
-        yield place
-    finally:
-        place.lab.destroy()
 
 
 @pytest.fixture(scope="session", params=["postgres", "postgres16", "postgres15"])

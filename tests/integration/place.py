@@ -8,7 +8,9 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,6 +25,17 @@ from lab import Lab  # noqa: E402
 
 ROWS = 20_000
 REASON = "the API answers 500"
+
+
+def made() -> Iterator["Place"]:
+    """A place on a bad day, for as long as the caller needs it."""
+    # Not below pytest's own directory: every run of pytest closes that to the user as whom PostgreSQL runs.
+    place = Place(Path(tempfile.mkdtemp(prefix="rollback-place-")))
+    try:
+        place.begin()
+        yield place
+    finally:
+        place.lab.destroy()
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from ansible.module_utils.rollback.census import DEFAULT_VERSION_TABLE
 from ansible.module_utils.rollback.errors import RollbackError
 from ansible.module_utils.rollback.journal import Journal, NoJournal, steps_of
 from ansible.module_utils.rollback.postgres import restore
+from ansible.module_utils.rollback.postgres.load_settings import as_options, load_settings
 
 RUN = "20261122T031500Z-restore"
 INTO = "awkward__restore_20261122T031500Z"
@@ -68,6 +69,21 @@ def test_what_comes_back_is_what_was_there(awkward, tmp_path, backup_format, com
                 assert connection.execute(query).fetchone() == (1,), column
 
 
+def test_sessions_of_client_programs_take_the_settings_of_a_load(awkward):
+    """Also where the role has others of its own: without them an archive would load, only slower."""
+    wanted = load_settings(2)
+    shown = " || ' ' || ".join(f"current_setting('{name}')" for name, _ in wanted)
+    argv = [awkward.tools.path("psql"), awkward.server.conninfo(), "--tuples-only", "--no-align", f"-cSELECT {shown}"]
+    environment = {**awkward.server.environment(), "PGOPTIONS": as_options(wanted)}
+    with awkward.as_superuser() as connection:
+        connection.execute("ALTER ROLE rollback SET synchronous_commit = on")
+        try:
+            said = subprocess.run(argv, env=environment, capture_output=True, text=True, check=True).stdout
+        finally:
+            connection.execute("ALTER ROLE rollback RESET synchronous_commit")
+    assert said.split() == [value for _, value in wanted]
+
+
 def test_writers_do_not_change_what_is_counted_and_dumped(awkward, tmp_path, monkeypatch):
     """Rows written between census and dump belong to neither: both see one snapshot."""
     with awkward.database():
@@ -81,7 +97,7 @@ def test_writers_do_not_change_what_is_counted_and_dumped(awkward, tmp_path, mon
 
         monkeypatch.setattr(create, "_dump", write_then_dump)
         backup = back_up(awkward, tmp_path)
-        manifest = proof.prove(backup, DEFAULT_VERSION_TABLE, awkward.tools)
+        manifest = proof.prove(backup, DEFAULT_VERSION_TABLE, awkward.tools).manifest
         assert manifest.census.tables["public.child"].rows == 300
         assert manifest.census.tables["public.nothing"].rows == 2
         assert bring_back(awkward, backup).rows == manifest.census.rows

@@ -210,6 +210,39 @@ def test_version_that_no_host_has(bad_day, elsewhere):
     )
 
 
+def test_a_role_that_the_server_lacks(bad_day):
+    """Loading would stop at the first grant to it. Renamed, so that nothing of the place is lost."""
+    with bad_day.lab.connect("postgres") as connection:
+        connection.execute("ALTER ROLE hunter_readonly RENAME TO hunter_elsewhere")
+        try:
+            refuses(bad_day, "The dump names roles that the server lacks: hunter_readonly. Create them")
+        finally:
+            connection.execute("ALTER ROLE hunter_elsewhere RENAME TO hunter_readonly")
+
+
+def test_a_database_that_carries_the_marker_of_another_environment(bad_day):
+    """The inventory is right in itself, and the database is not the one it means."""
+    with bad_day.lab.connect("postgres") as connection:
+        (comment,) = connection.execute(
+            "SELECT shobj_description(oid, 'pg_database') FROM pg_database WHERE datname = 'hunter'"
+        ).fetchone()
+        assert comment.endswith(" [rollback environment: local]")
+        try:
+            connection.execute("COMMENT ON DATABASE hunter IS '[rollback environment: production]'")
+            refuses(bad_day, "Database hunter carries the marker of environment production, and this run is for local.")
+        finally:
+            connection.execute(f"COMMENT ON DATABASE hunter IS '{comment}'")
+
+
+def test_no_room_on_the_server_for_a_second_database(bad_day):
+    """A file system without room is named in place of the server's own: /proc never has any."""
+    refuses(
+        bad_day,
+        "The server has 0 B free in /proc, and a second database needs",
+        rollback_data_dir="/proc",
+    )
+
+
 def test_inventory_without_a_database_host(bad_day, tmp_path):
     inventory = tmp_path / "hosts.yml"
     inventory.write_text("all: {children: {app: {hosts: {one: {}}}}}\n")

@@ -48,6 +48,45 @@ def test_a_release_that_is_not_well_is_recorded_as_not_verified(bad_day, tmp_pat
     assert point["backup"].endswith(".dir")
 
 
+def test_a_release_is_not_recorded_with_the_database_of_another_environment(bad_day, tmp_path):
+    """Somebody took the inventory of staging and left the connection of this place in it."""
+    options = {
+        "rollback_environment": "staging",
+        "rollback_state_dir": str(tmp_path / "state"),
+        "rollback_backup_dir": str(tmp_path / "backups"),
+    }
+    bad_day.must("playbooks/backup.yml", **options)
+    before = bad_day.fingerprint()
+    answer = bad_day.run("playbooks/record_release.yml", verify_within_s=1, **options)
+    assert answer.code != 0
+    assert "Database hunter carries the marker of environment local, and this run is for staging." in answer
+    assert not list((tmp_path / "state").rglob("ledger.jsonl"))
+    assert bad_day.fingerprint() == before
+
+
+def test_a_database_without_marker_is_told_in_the_plan_and_recording_leaves_one(bad_day, tmp_path):
+    with bad_day.lab.connect("postgres") as connection:
+
+        def comment() -> str:
+            query = "SELECT shobj_description(oid, 'pg_database') FROM pg_database WHERE datname = 'hunter'"
+            return connection.execute(query).fetchone()[0]
+
+        marked = comment()
+        plain = marked.removesuffix(" [rollback environment: local]")
+        assert plain != marked
+        connection.execute(f"COMMENT ON DATABASE hunter IS '{plain}'")
+        try:
+            planned = bad_day.must("rollback.yml", "--check", method="restore")
+            assert "Warning: The database carries no marker of its environment" in planned
+            options = {"rollback_state_dir": str(tmp_path / "state"), "verify_within_s": 1}
+            named = {**options, "backup": bad_day.backup().name}
+            for _ in range(2):
+                bad_day.must("playbooks/record_release.yml", **named)
+                assert comment() == marked
+        finally:
+            connection.execute(f"COMMENT ON DATABASE hunter IS '{marked}'")
+
+
 def test_backup_in_check_mode_takes_none(bad_day, tmp_path):
     answer = bad_day.must("playbooks/backup.yml", "--check", rollback_backup_dir=str(tmp_path))
     assert "would dump hunter with pg_dump" in answer

@@ -125,15 +125,39 @@ def live(**changes):
     return census(**{**known, **changes})
 
 
-def restore_plan(the_request=None, the_point=None, then=None, now=None, app=None, obstacles=(), measured=None):
+def restore_plan(
+    the_request=None,
+    the_point=None,
+    then=None,
+    now=None,
+    app=None,
+    obstacles=(),
+    notes=(),
+    measured=None,
+    marker="production",
+    lacks=(),
+    unseen=(),
+    free=10**12,
+):
     return plan.for_restore(
         the_request or request(),
         {
             "release_point": (the_point or point()).as_dict(),
             "backup": {"name": BACKUP, "path": f"/backups/{BACKUP}", "bytes": 6_606_028, "format": "plain"},
         },
-        manifest(census=then or census()).as_dict(),
-        {"census": (now or live()).as_dict(), "where": "db1:5432", "obstacles": list(obstacles)},
+        {
+            "manifest": manifest(census=then or census()).as_dict(),
+            "problems": list(lacks),
+            "notes": list(unseen),
+            "free_bytes": free,
+        },
+        {
+            "census": (now or live()).as_dict(),
+            "where": "db1:5432",
+            "obstacles": list(obstacles),
+            "notes": list(notes),
+            "marker": marker,
+        },
         app or application(),
         measured or {},
     )

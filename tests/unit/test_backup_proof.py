@@ -12,7 +12,7 @@ VERSIONS = "public.alembic_version"
 
 
 def test_a_backup_that_holds_what_its_manifest_says_is_proven(tmp_path):
-    assert proof.prove(backup(tmp_path), VERSIONS, None).backup == BACKUP
+    assert proof.prove(backup(tmp_path), VERSIONS, None).manifest.backup == BACKUP
 
 
 @pytest.mark.parametrize(

@@ -50,6 +50,11 @@ def test_the_command_can_be_typed_again_and_says_the_same(typed, given):
     assert FILTERS["free_text"](after.get("reason", ""), "reason") == sentence
 
 
+def test_a_command_to_be_typed_again_holds_no_password(typed):
+    typed('{"rollback_pools": [{"dsn": "host=h user=u", "password": "hush"}]}', "rollback_database_password=hush")
+    assert FILTERS["typed_command"]("rollback.yml", SHORT) == "ansible-playbook -i inventories/production rollback.yml"
+
+
 def test_the_inventory_that_ansible_cfg_chose_goes_unsaid(typed, monkeypatch):
     monkeypatch.setattr(filters.constants, "DEFAULT_HOST_LIST", ["inventories/local"])
     typed(inventory=("inventories/local",))
@@ -107,8 +112,8 @@ def facts(**changes):
             "release_point": point().as_dict(),
             "backup": {"name": "b", "path": "/b", "bytes": 1, "format": "plain"},
         },
-        "manifest": manifest().as_dict(),
-        "database": {"census": live().as_dict(), "where": "db1:5432", "obstacles": []},
+        "proof": {"manifest": manifest().as_dict(), "problems": [], "notes": [], "free_bytes": 10**12},
+        "database": {"census": live().as_dict(), "where": "db1:5432", "obstacles": [], "marker": ""},
         "application": vars(application()),
         "measured": {},
     }
@@ -124,7 +129,7 @@ def test_a_plan_is_made_and_shown():
 def test_what_cannot_be_planned_is_a_sentence_for_ansible():
     long = live(database="h" * 60).as_dict()
     with pytest.raises(AnsibleFilterError, match="PostgreSQL allows 63"):
-        FILTERS["plan_restore"](facts(database={"census": long, "where": "db1", "obstacles": []}))
+        FILTERS["plan_restore"](facts(database={"census": long, "where": "db1", "obstacles": [], "marker": ""}))
 
 
 def test_an_undo_is_planned_from_the_earlier_plan():
@@ -133,7 +138,7 @@ def test_an_undo_is_planned_from_the_earlier_plan():
         **facts(),
         "earlier": earlier,
         "aside": as_json(live().as_dict()),
-        "database": {"census": as_json(census().as_dict()), "where": "x", "obstacles": []},
+        "database": {"census": as_json(census().as_dict()), "where": "x", "obstacles": [], "marker": ""},
     }
     assert FILTERS["plan_undo"](known)["undoes"] == RUN
 

@@ -7,6 +7,7 @@ import backup_catalog
 import backup_proof
 import database_backup
 import database_census
+import database_marker
 import database_restore
 import database_swap
 import database_verify
@@ -22,6 +23,7 @@ from made_up import BACKUP, RUN, backup, point
 from ansible.module_utils.rollback import ledger
 
 OPERATOR = "host=127.0.0.1 port=1 user=rollback connect_timeout=2"
+PROOF_OF = {"dsn": OPERATOR, "database": "hunter", "path": "/nowhere"}
 SWAP = {"live": "a", "incoming": "b", "aside": "c", "live_oid": 1, "incoming_oid": 2}
 BACKUP_OF = {"database": "hunter", "backup_dir": "/nowhere", "label": "x", "environment_name": "production"}
 
@@ -67,15 +69,20 @@ def places(tmp_path):
         ),
         (
             backup_proof,
-            {"server_version": "18.4", "path": "/nowhere", "client_bin_dir": "/nowhere"},
+            {**PROOF_OF, "server_version": "18.4", "client_bin_dir": "/nowhere"},
             "no client tools of that version",
         ),
-        (backup_proof, {"server_version": "eighteen", "path": "/nowhere"}, "eighteen"),
+        (backup_proof, {**PROOF_OF, "server_version": "eighteen"}, "eighteen"),
         (database_census, {"dsn": OPERATOR, "database": "hunter"}, "No connection to database hunter"),
         (
             database_census,
             {"dsn": f"{OPERATOR} password=hush", "database": "hunter"},
             "holds a password, which would be shown",
+        ),
+        (
+            database_marker,
+            {"dsn": OPERATOR, "database": "hunter", "environment_name": "production"},
+            "No connection to database postgres",
         ),
         (database_swap, {"dsn": "user=x", **SWAP}, "does not name its host."),
         (database_swap, {"dsn": OPERATOR, **SWAP, "live_oid": "x"}, "live_oid"),
@@ -184,8 +191,10 @@ def test_what_a_restore_would_do_is_said_in_check_mode(run):
 
 
 def test_a_password_is_not_in_the_answer(run):
-    answer = run(database_census, dsn=OPERATOR, password="hush-hush", database="hunter")
-    assert "hush-hush" not in json.dumps(answer)
+    pool = {"dsn": "host=127.0.0.1 port=1 user=pgbouncer", "password": "hush-pool"}
+    answer = run(database_census, dsn=OPERATOR, password="hush-hush", database="hunter", pools=[pool])
+    assert "hush" not in json.dumps(answer)
+    assert "pgbouncer" in json.dumps(answer)
 
 
 def test_report_files_are_written_once_and_check_mode_only_says_so(run, tmp_path):

@@ -8,14 +8,21 @@ from ansible.module_utils.rollback import plan
 from ansible.module_utils.rollback.errors import RollbackError
 
 UNDO = "20261122T041500Z-undo"
+LACK = "The dump names roles that the server lacks: x. Create them."
 OBSTACLE = "Prepared transactions hold the database: x. COMMIT PREPARED them first."
 
 
-def undo_plan(earlier=None, aside=None, now=None, app=None, **asked):
+def undo_plan(earlier=None, aside=None, now=None, app=None, marker="production", notes=(), **asked):
     return plan.for_undo(
         request(run=UNDO, method="undo", **asked),
         earlier or restore_plan(),
-        {"census": (now or census(database_oid=17000)).as_dict(), "where": "db1:5432", "obstacles": []},
+        {
+            "census": (now or census(database_oid=17000)).as_dict(),
+            "where": "db1:5432",
+            "obstacles": [],
+            "notes": list(notes),
+            "marker": marker,
+        },
         (aside or live(database=f"hunter__before_{RUN[:16]}")).as_dict(),
         app or application(versions={"app1": "1.0.0", "app2": "1.0.0"}),
         {},
@@ -46,6 +53,15 @@ def test_a_plan_that_may_be_carried_out_refuses_nothing():
         ),
         ({"app": application(releases={})}, "not among the releases of app1 (1.0.0), app2 (1.0.0)"),
         ({"obstacles": [OBSTACLE]}, OBSTACLE),
+        ({"lacks": [LACK]}, LACK),
+        (
+            {"the_request": request(strategy="in_place"), "free": 2**20},
+            "has 1.0 MiB free, and the safety dump may need",
+        ),
+        (
+            {"marker": "staging"},
+            "carries the marker of environment staging, and this run is for production. Check the inventory",
+        ),
     ],
 )
 def test_what_forbids_a_restore_is_one_sentence(changes, said):
@@ -55,6 +71,13 @@ def test_what_forbids_a_restore_is_one_sentence(changes, said):
 
 def test_the_right_confirmation_opens_a_protected_environment():
     assert restore_plan(request(protected=True, confirm="production"))["refusals"] == []
+
+
+def test_what_is_good_to_know_of_the_database_warns_and_forbids_nothing():
+    note = "Standbys replay the restore (reader): reads there lag until they have."
+    for known in (restore_plan(notes=[note]), undo_plan(notes=[note])):
+        assert note in known["warnings"]
+        assert known["refusals"] == []
 
 
 def test_everything_that_forbids_it_is_said_at_once():
@@ -147,6 +170,26 @@ def test_what_is_doubtful_is_a_warning():
     assert "not verified" in shown
 
 
+def test_a_database_without_marker_is_a_warning_only_where_a_release_point_was_recorded():
+    said = "carries no marker of its environment"
+    assert [said in warning for warning in restore_plan(marker="")["warnings"]] == [True]
+    assert [said in warning for warning in undo_plan(marker="")["warnings"]] == [True]
+    by_hand = point(environment="")  # made of a backup's manifest
+    assert restore_plan(marker="", the_point=by_hand)["warnings"] == []
+    assert restore_plan()["warnings"] == undo_plan()["warnings"] == []
+
+
+def test_beside_the_live_database_no_room_for_a_safety_dump_is_needed():
+    assert restore_plan(free=0)["refusals"] == []
+
+
+def test_what_could_not_be_looked_at_is_a_warning():
+    unseen = "Room on the server cannot be seen from here: 3.1 GiB are needed."
+    found = restore_plan(unseen=[unseen])
+    assert (found["warnings"], found["refusals"]) == ([unseen], [])
+    assert f"Warning: {unseen}" in plan.text(found)
+
+
 def test_nothing_lost_is_said_and_nothing_known_is_not_said_to_be_nothing_lost():
     same = census(tables={})
     assert "no table was written to" in plan.text(restore_plan(now=same, then=same, the_point=point()))
@@ -189,6 +232,7 @@ def test_an_undo_brings_back_what_was_set_aside_with_its_version():
     [
         ({"aside": live(database_oid=999)}, f"is not the one that run {RUN} set aside (OID 999, not 16384)"),
         ({"protected": True}, "protected"),
+        ({"marker": "staging"}, "carries the marker of environment staging"),
         (
             {
                 "app": application(

@@ -29,7 +29,11 @@ _ZSTD_ARCHIVES_SINCE = 16  # the first pg_dump that writes them
 
 @dataclass(frozen=True)
 class Request:
-    """What to dump, and how. `jobs` counts for the directory format only; pg_dump writes the others alone."""
+    """What to dump, and how. `jobs` counts for the directory format only; pg_dump writes the others alone.
+
+    `known_as` is the name that the manifest gives the database, where it has another one for the moment. `room` is how
+    many bytes must be free; a dump is seldom larger than its database, which is what counts where nothing is said.
+    """
 
     directory: Path
     database: str
@@ -41,6 +45,8 @@ class Request:
     jobs: int = 2
     version_table: str = DEFAULT_VERSION_TABLE
     application_role: Optional[str] = None
+    known_as: str = ""
+    room: int = 0
 
 
 def create(server: Server, tools: ClientTools, request: Request) -> Manifest:
@@ -63,7 +69,8 @@ def create(server: Server, tools: ClientTools, request: Request) -> Manifest:
         with server.connect(request.database) as connection, census.snapshot(connection):
             (exported,) = connection.execute("SELECT pg_export_snapshot()").fetchone() or ("",)
             counted = census.take(connection, request.version_table, request.application_role)
-            _check_room(request.directory, counted.bytes)
+            counted = replace(counted, database=request.known_as or counted.database)
+            _check_room(request.directory, request.room or counted.bytes)
             _dump(server, tools, request, exported, partial)
         # Sequences do not obey snapshots: the dump, read back, tells where they really stand in it.
         facts = proof.read_whole(partial, request.version_table, tools)
@@ -158,12 +165,12 @@ def _writer(path: Path, compression: str) -> Iterator[IO[bytes]]:
             yield raw
 
 
-def _check_room(directory: Path, database_bytes: int) -> None:
-    """A dump is seldom larger than its database; a disk that fills up may be the server's own."""
+def _check_room(directory: Path, needed: int) -> None:
+    """A disk that fills up may be the server's own."""
     free = shutil.disk_usage(directory).free
-    if free < database_bytes:
+    if free < needed:
         raise RollbackError(
-            f"{directory} has {size(free)} free, and the database is {size(database_bytes)} large.",
+            f"{directory} has {size(free)} free, and the dump may need {size(needed)}.",
             "Make room, or set rollback_backup_dir to another disk.",
         )
 

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
-from typing import Dict, Iterable, List, Optional
+from typing import Dict, Iterable, List, Optional, Tuple
+
+from ansible.module_utils.rollback.backups.requirements import Requirements, RequirementsReader
 
 END_MARKER = b"-- PostgreSQL database dump complete"
 _HEADER = re.compile(rb"-- PostgreSQL database dump\s*$")
@@ -17,6 +19,8 @@ _CLIENT = re.compile(rb"-- Dumped by pg_dump version (\S+)")
 _COPY = re.compile(
     rb"COPY ((?:\"(?:[^\"]|\"\")+\"|[^\s(.]+)\.(?:\"(?:[^\"]|\"\")+\"|[^\s(.]+)) (?:\(.*\))? ?FROM stdin;\s*$"
 )
+_COPY_END = re.compile(rb"\n\\\.\r?\n")
+_COPY_END_BYTES = 5  # at most
 _SETVAL = re.compile(rb"SELECT pg_catalog\.setval\('((?:[^']|'')+)', (-?\d+), (true|false)\);")
 _INSERT = re.compile(rb"INSERT INTO ")
 # Words count as a whole: the dollars in a$b$ open no string, and only in E'' does a backslash keep a quote from ending it.
@@ -29,7 +33,10 @@ _RESTRICT = re.compile(rb"\\(un)?restrict [A-Za-z0-9]+\s*$")
 
 @dataclass
 class DumpFacts:
-    """`rows` counts the COPY lines of each table; `meta_commands` are psql commands other than COPY's own end."""
+    """`rows` counts the COPY lines of each table; `meta_commands` are psql commands other than COPY's own end.
+
+    `needs` is what the server must have for it.
+    """
 
     server_version: str = ""
     client_version: str = ""
@@ -40,6 +47,7 @@ class DumpFacts:
     sequences: Dict[str, Optional[int]] = field(default_factory=dict)
     alembic_heads: Optional[List[str]] = None
     meta_commands: List[str] = field(default_factory=list)
+    needs: Requirements = field(default_factory=Requirements)
 
 
 class _Script:
@@ -76,41 +84,81 @@ class _Script:
         return end + len(self._inside) if end >= 0 else -1
 
 
-def read(lines: Iterable[bytes], version_table: str) -> DumpFacts:
-    """Read a plain dump, or an archive as pg_restore writes it out."""
+class _Text:
+    """A dump as lines, and as the rows of a COPY, from blocks that may be cut anywhere."""
+
+    def __init__(self, blocks: Iterable[bytes]) -> None:
+        self._blocks = filter(None, blocks)
+        self._block, self._at = b"", 0
+
+    def line(self) -> bytes:
+        """The next line with its end, which the last one may lack. Empty where the dump has ended."""
+        parts = []
+        while True:
+            end = self._block.find(b"\n", self._at) + 1
+            parts.append(self._block[self._at : end or None])
+            self._at = end or len(self._block)
+            if end or not self._next():
+                return b"".join(parts)
+
+    def skip_rows(self) -> Tuple[int, bool]:
+        """Go behind the line that ends a COPY: how many rows came before it, and whether it came.
+
+        Rows are most of a dump; whole blocks of them are counted at once, and only the line that ends them is looked for.
+        """
+        left, count = b"\n", -1  # the end of the line before, which is no row
+        while True:
+            text = left + self._block[self._at :]
+            end = _COPY_END.search(text)
+            if end:
+                self._block, self._at = text, end.end()
+                return count + text.count(b"\n", 0, end.start() + 1), True
+            left = text[-_COPY_END_BYTES + 1 :]  # where the end may have begun
+            count += text.count(b"\n", 0, len(text) - len(left))
+            if not self._next():
+                return count + left.count(b"\n") + (not left.endswith(b"\n")), False
+
+    def _next(self) -> bool:
+        self._block, self._at = next(self._blocks, b""), 0
+        return bool(self._block)
+
+
+def read(blocks: Iterable[bytes], version_table: str) -> DumpFacts:
+    """Read a plain dump, or an archive as pg_restore writes it out. `blocks` may be of any size, and cut anywhere."""
     facts = DumpFacts()
-    script = _Script()
-    rows = iter(lines)
-    for line in rows:
+    script, needs = _Script(), RequirementsReader(facts.needs)
+    text = _Text(blocks)
+    for line in iter(text.line, b""):
         copied = _COPY.match(line)
         if copied and not script._inside:
             table = copied.group(1).decode(errors="replace")
-            count, ended, kept = _count(rows, keep=table == version_table)
+            if table == version_table:
+                rows, ended = _rows(text)
+                facts.alembic_heads, count = sorted(rows), len(rows)
+            else:
+                count, ended = text.skip_rows()
             facts.rows[table] = facts.rows.get(table, 0) + count
-            if kept is not None:
-                facts.alembic_heads = sorted(kept)
             if not ended:
                 return facts
             continue
         if not script._inside:
             _note(line, facts)
+        if script._inside in (b"", b'"'):
+            needs.feed(line, in_name=bool(script._inside))
         command = script.meta_command(line)
         if command and not _RESTRICT.match(command):
             facts.meta_commands.append(command.decode(errors="replace"))
     return facts
 
 
-def _count(rows: Iterable[bytes], keep: bool) -> "tuple[int, bool, Optional[List[str]]]":
-    """Lines up to COPY's end; whether that end came; and the lines themselves where they are wanted."""
-    count = 0
-    kept: List[str] = []
-    for row in rows:
+def _rows(text: _Text) -> Tuple[List[str], bool]:
+    """The rows up to COPY's end, and whether that came."""
+    rows: List[str] = []
+    for row in iter(text.line, b""):
         if row in (b"\\.\n", b"\\.\r\n"):
-            return count, True, kept if keep else None
-        count += 1
-        if keep:
-            kept.append(row.decode(errors="replace").rstrip("\r\n"))
-    return count, False, kept if keep else None
+            return rows, True
+        rows.append(row.decode(errors="replace").rstrip("\r\n"))
+    return rows, False
 
 
 def _note(line: bytes, facts: DumpFacts) -> None:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import fcntl
 import gzip
 import hashlib
 import io
 import subprocess
 import zlib
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any, Dict, Iterator, List, Tuple
 
@@ -22,6 +23,7 @@ except ImportError:
     zstandard = None  # type: ignore[assignment]
 
 _BLOCK = 1024 * 1024
+_SET_PIPE_SIZE = 1031  # of Linux; Python 3.10 calls it fcntl.F_SETPIPE_SZ
 _CUSTOM_MAGIC, _GZIP_MAGIC, _ZSTD_MAGIC = b"PGDMP", b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
 _PLAIN_STARTS = (b"--\n-- PostgreSQL database dump", b"--\r\n-- PostgreSQL database dump")
 
@@ -47,7 +49,7 @@ def sniff(backup: Path) -> Tuple[str, str]:
         with open_plain(backup, compression) as file:
             head = file.read(64)
     except (OSError, EOFError, zlib.error) as error:
-        raise _unreadable(backup, error) from error
+        raise unreadable(backup, error) from error
     if head.startswith(_PLAIN_STARTS):
         return PLAIN, compression
     raise RollbackError(
@@ -74,23 +76,34 @@ def open_plain(path: Path, compression: str) -> Iterator[IO[bytes]]:
 
 
 @contextmanager
-def open_as_sql(backup: Path, backup_format: str, compression: str, tools: ClientTools) -> Iterator[IO[bytes]]:
-    """The whole dump as SQL, whatever its format. Raises RollbackError where it cannot be read to its end."""
+def open_as_sql(
+    backup: Path, backup_format: str, compression: str, tools: ClientTools, *options: str
+) -> Iterator[IO[bytes]]:
+    """The whole dump as SQL, whatever its format; of an archive, what pg_restore's `options` leave of it.
+
+    Raises RollbackError where it cannot be read to its end.
+    """
     if backup_format == PLAIN:
         try:
             with open_plain(backup, compression) as file:
                 yield file
         except (OSError, EOFError, zlib.error) as error:
-            raise _unreadable(backup, error) from error
+            raise unreadable(backup, error) from error
         return
-    argv = [tools.path("pg_restore"), "--file=-", str(backup)]
+    argv = [tools.path("pg_restore"), "--file=-", *options, str(backup)]
     with subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         assert process.stdout and process.stderr  # noqa: S101 - for mypy: both are pipes
+        _widen(process.stdout)
         yield process.stdout
         process.stdout.read()  # whatever the caller left, so that pg_restore comes to its own end
         stderr = process.stderr.read()
     if process.returncode != 0:
-        raise _unreadable(backup, client_tools.failure("pg_restore", process.returncode, stderr))
+        raise unreadable(backup, client_tools.failure("pg_restore", process.returncode, stderr))
+
+
+def blocks(file: IO[bytes]) -> Iterator[bytes]:
+    """What is left of `file`, a MiB at a time."""
+    return iter(lambda: file.read(_BLOCK), b"")
 
 
 def checksums(backup: Path) -> Dict[str, Dict[str, Any]]:
@@ -111,6 +124,19 @@ def require_zstandard() -> Any:
     return zstandard
 
 
+def unreadable(backup: Path, error: Exception) -> RollbackError:
+    """What to say of a backup that `error` kept from being read to its end."""
+    if "unsupported version" in str(error):
+        return RollbackError(
+            f"The backup {backup.name} was written by a newer pg_dump than the pg_restore here can read: {error}.",
+            "Choose another backup, or set rollback_client_bin_dir to newer client tools.",
+        )
+    return RollbackError(
+        f"The backup {backup.name} cannot be read to its end: {error}.".replace("..", "."),
+        "It is truncated or damaged; choose another backup.",
+    )
+
+
 def _parts(backup: Path) -> List[Tuple[str, Path]]:
     if not backup.is_dir():
         return [(backup.name, backup)]
@@ -120,13 +146,12 @@ def _parts(backup: Path) -> List[Tuple[str, Path]]:
 def _sha256(path: Path) -> str:
     digest = hashlib.sha256()
     with path.open("rb") as file:
-        for block in iter(lambda: file.read(_BLOCK), b""):
+        for block in blocks(file):
             digest.update(block)
     return digest.hexdigest()
 
 
-def _unreadable(backup: Path, error: Exception) -> RollbackError:
-    return RollbackError(
-        f"The backup {backup.name} cannot be read to its end: {error}.".replace("..", "."),
-        "It is truncated or damaged; choose another backup.",
-    )
+def _widen(pipe: IO[bytes]) -> None:
+    """pg_restore writes 4 KiB at a time into a pipe that holds 64: in a larger one it works on while we count."""
+    with suppress(OSError):  # another kernel, or its limit for one user is reached: it is only slower
+        fcntl.fcntl(pipe.fileno(), _SET_PIPE_SIZE, _BLOCK)

@@ -9,13 +9,15 @@ from __future__ import annotations
 import subprocess
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, List
+from typing import TYPE_CHECKING, Any, Dict, List
 
-from ansible.module_utils.rollback.backups import files
+from ansible.module_utils.rollback import worker
+from ansible.module_utils.rollback.backups import files, plain_sections
 from ansible.module_utils.rollback.backups.names import PLAIN
 from ansible.module_utils.rollback.errors import RollbackError
-from ansible.module_utils.rollback.postgres import client_tools
+from ansible.module_utils.rollback.postgres import client_tools, parallel_load
 from ansible.module_utils.rollback.postgres.client_tools import ClientTools
+from ansible.module_utils.rollback.postgres.load_settings import as_options, load_settings
 from ansible.module_utils.rollback.postgres.server import Server
 from ansible.module_utils.rollback.postgres.sessions import end_sessions
 
@@ -26,6 +28,8 @@ if TYPE_CHECKING:
     import psycopg
 
 _BLOCK = 1024 * 1024
+# Columns of pg_database that say how text is compared; which of them exist depends on the server's version.
+_LOCALE = ("datcollate", "datctype", "datlocprovider", "datlocale", "daticulocale", "daticurules")
 
 
 def create(connection: "psycopg.Connection[Any]", live: str, name: str) -> int:
@@ -33,7 +37,11 @@ def create(connection: "psycopg.Connection[Any]", live: str, name: str) -> int:
 
     One of that name is left from an earlier attempt of the same run, and is dropped first.
     """
-    drop(connection, name)
+    return create_like(connection, properties(connection, live), name)
+
+
+def properties(connection: "psycopg.Connection[Any]", live: str) -> Dict[str, Any]:
+    """What CREATE DATABASE has to say to make another of the kind of `live`; plain data, fit for a journal."""
     # The template's own tablespace goes unsaid: naming it would ask for a right that using it does not need.
     row = connection.execute(
         "SELECT pg_get_userbyid(d.datdba), pg_encoding_to_char(d.encoding), t.spcname, to_jsonb(d)"
@@ -44,9 +52,21 @@ def create(connection: "psycopg.Connection[Any]", live: str, name: str) -> int:
     if row is None:
         raise RollbackError(f"There is no database {live} on this server.", "Check rollback_database.")
     owner, encoding, tablespace, catalog = row
+    return {
+        "owner": owner,
+        "encoding": encoding,
+        "tablespace": tablespace,
+        "catalog": {name: catalog.get(name) for name in _LOCALE},
+    }
+
+
+def create_like(connection: "psycopg.Connection[Any]", like: Dict[str, Any], name: str) -> int:
+    """Make database `name` with the `properties` of another; returns its OID. One of that name is dropped first."""
+    drop(connection, name)
+    catalog, tablespace = like["catalog"], like["tablespace"]
     options: List[sql.Composable] = [
-        sql.SQL("OWNER {}").format(sql.Identifier(owner)),
-        sql.SQL("TEMPLATE template0 ENCODING {}").format(sql.Literal(encoding)),
+        sql.SQL("OWNER {}").format(sql.Identifier(like["owner"])),
+        sql.SQL("TEMPLATE template0 ENCODING {}").format(sql.Literal(like["encoding"])),
         sql.SQL("LC_COLLATE {} LC_CTYPE {}").format(
             sql.Literal(catalog["datcollate"]), sql.Literal(catalog["datctype"])
         ),
@@ -58,12 +78,27 @@ def create(connection: "psycopg.Connection[Any]", live: str, name: str) -> int:
 
 
 def load(server: Server, tools: ClientTools, backup: Path, database: str, jobs: int) -> None:
-    """Load `backup` into the empty `database`, stopping at the first error. Raises RollbackError with that error."""
+    """Load `backup` into the empty `database` over `jobs` connections; raises RollbackError with the first error.
+
+    Archives too are loaded as the SQL that pg_restore makes of them: that is quicker than pg_restore's own jobs, of which
+    each has a whole table to itself. A dump that is not pg_dump's own output, or has INSERT statements, is left to psql or pg_restore.
+    """
     backup_format, compression = files.sniff(backup)
+    # An archive is asked for what comes before its rows: to read on would unpack all of it.
+    options = () if backup_format == PLAIN else ("--section=pre-data",)
+    with files.open_as_sql(backup, backup_format, compression, tools, *options) as dump:
+        side_by_side = jobs > 1 and plain_sections.can_be_cut(files.blocks(dump))
+    if side_by_side:
+        try:
+            with files.open_as_sql(backup, backup_format, compression, tools) as dump:
+                parallel_load.load(server, database, files.blocks(dump), jobs)
+        except EOFError as error:
+            raise files.unreadable(backup, error) from error
+        return
     target = f"--dbname={server.conninfo(database)}"
     if backup_format != PLAIN:
         argv = [tools.path("pg_restore"), target, "--no-password", "--exit-on-error", f"--jobs={jobs}", str(backup)]
-        client_tools.run(argv, server.environment())
+        client_tools.run(argv, {**server.environment(), "PGOPTIONS": as_options(load_settings(jobs))})
         return
     argv = [
         tools.path("psql"),
@@ -124,7 +159,12 @@ def _locale(catalog: "dict[str, Any]") -> "List[sql.Composable]":
 
 def _feed(argv: List[str], server: Server, dump: Any) -> None:
     with subprocess.Popen(
-        argv, env=server.environment(), stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
+        argv,
+        env=server.environment(),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        pass_fds=worker.descriptors(),
     ) as process:
         assert process.stdin and process.stderr  # noqa: S101 - for mypy: both are pipes
         try:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Dict, List, Optional, Sequence, Tuple
 
+from ansible.module_utils.rollback import worker
 from ansible.module_utils.rollback.errors import RollbackError
 
 TOOLS = ("pg_dump", "pg_restore", "psql", "vacuumdb")
@@ -72,6 +73,7 @@ def run(
         stdin=stdin or subprocess.DEVNULL,
         stdout=stdout or subprocess.DEVNULL,
         stderr=subprocess.PIPE,
+        pass_fds=worker.descriptors(),
         check=False,
     )
     if done.returncode != 0:

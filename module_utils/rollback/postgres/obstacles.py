@@ -10,6 +10,21 @@ if TYPE_CHECKING:
     import psycopg
 
 # Each query names what stands in the way; the sentence says why, and the way out.
+_HOLDERS: List[Tuple[str, str]] = [
+    (
+        "SELECT gid FROM pg_prepared_xacts WHERE database = %(database)s",
+        "Prepared transactions hold the database: {}. COMMIT PREPARED or ROLLBACK PREPARED them first.",
+    ),
+    (
+        "SELECT slot_name FROM pg_replication_slots WHERE database = %(database)s",
+        "Logical replication slots belong to the database and would follow it aside: {}. Drop them, and let their readers start anew afterwards.",
+    ),
+    (
+        "SELECT subname FROM pg_subscription WHERE subdbid = (SELECT oid FROM pg_database WHERE datname = %(database)s)",
+        "Subscriptions belong to the database and would follow it aside: {}. Drop them first.",
+    ),
+]
+
 _CHECKS: List[Tuple[str, str]] = [
     (
         "SELECT 'the server' WHERE pg_is_in_recovery()",
@@ -29,18 +44,7 @@ _CHECKS: List[Tuple[str, str]] = [
         " AND (r.rolsuper OR NOT (pg_has_role(current_user, 'pg_signal_backend', 'USAGE') OR pg_has_role(current_user, a.usesysid, 'USAGE')))",
         "The operator's role may not end the sessions of {}. Grant it pg_signal_backend; superusers must leave by themselves.",
     ),
-    (
-        "SELECT gid FROM pg_prepared_xacts WHERE database = %(database)s",
-        "Prepared transactions hold the database: {}. COMMIT PREPARED or ROLLBACK PREPARED them first.",
-    ),
-    (
-        "SELECT slot_name FROM pg_replication_slots WHERE database = %(database)s",
-        "Logical replication slots belong to the database and would follow it aside: {}. Drop them, and let their readers start anew afterwards.",
-    ),
-    (
-        "SELECT subname FROM pg_subscription WHERE subdbid = (SELECT oid FROM pg_database WHERE datname = %(database)s)",
-        "Subscriptions belong to the database and would follow it aside: {}. Drop them first.",
-    ),
+    *_HOLDERS,
     (
         "SELECT DISTINCT pg_get_userbyid(setrole) FROM pg_db_role_setting WHERE setrole <> 0"
         " AND setdatabase = (SELECT oid FROM pg_database WHERE datname = %(database)s)"
@@ -51,10 +55,36 @@ _CHECKS: List[Tuple[str, str]] = [
 ]
 
 
+# Those that send whole servers' changes have no database; a base backup is no reader.
+_STANDBYS = """
+SELECT coalesce(nullif(r.application_name, ''), 'unnamed') FROM pg_stat_replication r JOIN pg_stat_activity a USING (pid)
+WHERE a.datname IS NULL AND r.state IS DISTINCT FROM 'backup' ORDER BY 1"""
+
+
 def find(connection: "psycopg.Connection[Any]", database: str) -> List[str]:
     """Sentences, one per obstacle, each with the way out; empty where nothing stands in the way."""
+    return _sentences(connection, database, _CHECKS)
+
+
+def holders(connection: "psycopg.Connection[Any]", database: str) -> List[str]:
+    """The same for what may come at any time, and ending sessions does not end."""
+    return _sentences(connection, database, _HOLDERS)
+
+
+def notes(connection: "psycopg.Connection[Any]") -> List[str]:
+    """Sentences about what stops nothing and is good to know before a restore."""
+    standbys = [str(name) for (name,) in connection.execute(_STANDBYS).fetchall()]
+    if not standbys:
+        return []
+    return [
+        f"Standbys replay the restore ({listed(standbys)}): reads there lag until they have,"
+        " and sessions that are open there go on reading the old data until they reconnect."
+    ]
+
+
+def _sentences(connection: "psycopg.Connection[Any]", database: str, checks: List[Tuple[str, str]]) -> List[str]:
     sentences = []
-    for query, sentence in _CHECKS:
+    for query, sentence in checks:
         names = [str(row[0]) for row in connection.execute(query, {"database": database}).fetchall()]
         if names:
             sentences.append(sentence.format(listed(names)))

@@ -64,7 +64,7 @@ class Server:
         try:
             connection = psycopg.connect(self.conninfo(database), autocommit=True, password=self.password or None)
         except psycopg.OperationalError as error:
-            raise RollbackError(f"No connection to database {database}: {_reason(error)}.", _advice(error)) from error
+            raise RollbackError(f"No connection to database {database}: {reason(error)}.", _advice(error)) from error
         (found,) = connection.execute("SELECT current_database()").fetchone() or ("",)
         if found != database:
             connection.close()
@@ -88,7 +88,7 @@ class Server:
         return f"{parts['host']}:{parts.get('port', '5432')}"
 
 
-def _reason(error: Exception) -> str:
+def reason(error: Exception) -> str:
     """The last line of libpq's message that names a cause; earlier lines repeat it per address."""
     said = [line.strip() for line in str(error).splitlines()]
     lines: List[str] = [line for line in said if line and not line.startswith("Is the server running")]  # its advice

@@ -39,7 +39,14 @@ class Settings:
     grants: Tuple[Tuple[str, str, bool], ...]
     parameters: Tuple[Tuple[str, str, str], ...]
 
+    @classmethod
+    def from_dict(cls, content: Dict[str, Any]) -> "Settings":
+        """What `dataclasses.asdict` made of one, read back from JSON."""
+        lists = {name: tuple(tuple(entry) for entry in content[name]) for name in ("grants", "parameters")}
+        return cls(**{**content, **lists})
+
     def as_dict(self) -> Dict[str, Any]:
+        """For people."""
         return {
             "owner": self.owner,
             "connection_limit": self.connection_limit,
@@ -74,12 +81,12 @@ def read(connection: "psycopg.Connection[Any]", database: str) -> Settings:
     return Settings(owner, limit, comment, tuple(map(tuple, grants)), tuple(map(tuple, parameters)))
 
 
-def carry_over(connection: "psycopg.Connection[Any]", source: str, target: str) -> List[str]:
-    """Give `target` what `source` has, in one transaction; returns what was done, in words.
+def apply(connection: "psycopg.Connection[Any]", wanted: Settings, target: str) -> List[str]:
+    """Give `target` the settings `wanted`, in one transaction; returns what was done, in words.
 
     Raises RollbackError where the operator lacks a right, or where the result is not the same after all.
     """
-    wanted, actions = read(connection, source), []
+    actions = []
     try:
         with connection.transaction():
             for statement, words in _statements(wanted, read(connection, target), target):
@@ -87,13 +94,13 @@ def carry_over(connection: "psycopg.Connection[Any]", source: str, target: str) 
                 actions.append(words)
     except pg_errors.InsufficientPrivilege as error:
         raise RollbackError(
-            f"The settings of {source} cannot be carried over: {str(error).strip()}.",
+            f"The settings of the live database cannot be carried over: {str(error).strip()}.",
             "ALTER ROLE … IN DATABASE needs CREATEROLE and ADMIN on that role, or a superuser.",
         ) from error
     found = read(connection, target)
     if found != wanted:
         raise RollbackError(
-            f"After carrying them over, the settings of {target} are not those of {source}: {found.as_dict()} instead of {wanted.as_dict()}."
+            f"After carrying them over, the settings of {target} are not those of the live database: {found.as_dict()} instead of {wanted.as_dict()}."
         )
     return actions
 

@@ -1,0 +1,176 @@
+"""Reads the rows of an archive in pg_dump's custom format: several tables at a time, each from its first byte to its last.
+
+pg_restore unpacks one table after the other, and writes all of it through a pipe: half of the time that a restore needs
+besides loading. What this file does not know (other versions and compressions, large objects, rows as INSERT) it leaves
+to pg_restore. The format is that of PostgreSQL's pg_backup_archiver.c and pg_backup_custom.c.
+"""
+
+from __future__ import annotations
+
+import os
+import zlib
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from functools import partial
+from itertools import chain
+from pathlib import Path
+from typing import IO, Dict, Iterator, List, Optional, Tuple
+
+from ansible.module_utils.rollback.backups import dump_reader
+from ansible.module_utils.rollback.backups.dump_reader import DumpFacts
+
+_MAGIC, _CUSTOM = b"PGDMP", 1
+_VERSIONS = range(14, 17)  # 1.14 to 1.16: PostgreSQL 12 to 18
+_ALGORITHM_SINCE, _KIND_SINCE = 15, 16
+_NONE, _GZIP = 0, 1
+_ROWS_BLOCK = 1
+_THREADS = 4  # at most; more tables than that are seldom large at the same time
+_BATCH = 256 * 1024  # packed bytes that are unpacked at once, while Python does something else
+
+
+class UnknownArchive(Exception):
+    """This archive is for pg_restore to read."""
+
+
+@dataclass
+class _Contents:
+    """`copies` maps the number of each block of rows to the COPY statement that they belong to."""
+
+    integer_bytes: int = 4
+    packed: bool = True
+    copies: Dict[int, bytes] = field(default_factory=dict)
+
+
+def read_rows(backup: Path, version_table: str) -> List[DumpFacts]:
+    """Rows and revisions of each table. Raises UnknownArchive, or EOFError or zlib.error where rows are damaged."""
+    if backup.is_dir():
+        raise UnknownArchive
+    with backup.open("rb") as file:
+        contents = _contents(_Reader(file))
+        blocks = _blocks(file, contents)
+    with ThreadPoolExecutor(min(_THREADS, os.cpu_count() or 1)) as threads:
+        # The largest first, so that it is not alone at the end.
+        return list(threads.map(partial(_read_block, backup, contents, version_table), sorted(blocks, reverse=True)))
+
+
+def _read_block(backup: Path, contents: _Contents, version_table: str, block: Tuple[int, int, int]) -> DumpFacts:
+    _, position, number = block
+    copy, end = contents.copies[number], dump_reader.END_MARKER
+    with backup.open("rb", buffering=_BATCH) as file:
+        file.seek(position)
+        # Read as a dump of one table: its end is seen only where the rows have come to theirs.
+        facts = dump_reader.read(chain([copy], _unpacked(file, contents), [end]), version_table)
+    if not facts.complete or len(facts.rows) != 1:
+        raise EOFError(f"the rows of {copy.decode(errors='replace').split(' (')[0]} do not come to an end")
+    return facts
+
+
+class _Reader:
+    """Numbers and texts, as the archive writes them."""
+
+    def __init__(self, file: IO[bytes], integer_bytes: int = 4) -> None:
+        self._file, self.integer_bytes = file, integer_bytes
+
+    def take(self, count: int) -> bytes:
+        found = self._file.read(count)
+        if len(found) < count:
+            raise EOFError("end of file")
+        return found
+
+    def byte(self) -> int:
+        return self.take(1)[0]
+
+    def integer(self) -> int:
+        sign, digits = self.byte(), self.take(self.integer_bytes)
+        return int.from_bytes(digits, "little") * (-1 if sign else 1)
+
+    def text(self) -> Optional[bytes]:
+        length = self.integer()
+        return None if length < 0 else self.take(length)
+
+
+def _contents(reader: _Reader) -> _Contents:
+    """The table of contents; `reader` stands at the first block afterwards."""
+    magic = reader.take(len(_MAGIC))
+    if magic != _MAGIC:
+        raise UnknownArchive
+    major, minor, _ = reader.byte(), reader.byte(), reader.byte()
+    reader.integer_bytes, offset_bytes, archive_format = reader.byte(), reader.byte(), reader.byte()
+    if (major, archive_format) != (1, _CUSTOM) or minor not in _VERSIONS:
+        raise UnknownArchive
+    algorithm = reader.byte() if minor >= _ALGORITHM_SINCE else min(abs(reader.integer()), _GZIP)  # it was gzip's level
+    if algorithm not in (_NONE, _GZIP):
+        raise UnknownArchive
+    contents = _Contents(reader.integer_bytes, packed=algorithm == _GZIP)
+    for _ in range(7):  # when it was made
+        reader.integer()
+    for _ in ("database", "server's version", "pg_dump's version"):
+        reader.text()
+    for _ in range(reader.integer()):
+        number, has_rows = reader.integer(), reader.integer()
+        _, _, _, kind = (reader.text() for _ in ("catalogue", "oid", "name", "kind"))
+        reader.integer()  # section
+        _, _, copy, *_ = [
+            reader.text() for _ in ("definition", "drop", "copy", "schema", "tablespace", "access method")
+        ]
+        if minor >= _KIND_SINCE:
+            reader.integer()
+        for _ in ("owner", "with oids"):
+            reader.text()
+        while reader.text() is not None:  # what it depends on
+            pass
+        reader.take(1 + offset_bytes)  # where its rows are, which a dump through a pipe could not fill in
+        if has_rows:
+            if kind != b"TABLE DATA" or not copy:
+                raise UnknownArchive
+            contents.copies[number] = copy
+    return contents
+
+
+def _blocks(file: IO[bytes], contents: _Contents) -> List[Tuple[int, int, int]]:
+    """(bytes, position, number) of every block of rows, found by going from one chunk to the next.
+
+    What comes after the last one is not read, as pg_restore does not: pg_dump leaves more there when it cannot go back.
+    """
+    found: List[Tuple[int, int, int]] = []
+    awaited, reader = set(contents.copies), _Reader(file, contents.integer_bytes)
+    while awaited:
+        kind, number = reader.byte(), reader.integer()
+        if kind != _ROWS_BLOCK or number not in awaited:
+            raise UnknownArchive
+        position = file.tell()
+        length = reader.integer()
+        while length:
+            file.seek(length, os.SEEK_CUR)
+            length = reader.integer()
+        found.append((file.tell() - position, position, number))
+        awaited.remove(number)
+    return found
+
+
+def _unpacked(file: IO[bytes], contents: _Contents) -> Iterator[bytes]:
+    """The rows of the block whose first chunk comes next."""
+    if not contents.packed:
+        yield from _batches(file, contents)
+        return
+    stream = zlib.decompressobj()
+    for batch in _batches(file, contents):
+        yield stream.decompress(batch)
+    yield stream.flush()
+    if not stream.eof:
+        raise EOFError("compressed rows break off")
+
+
+def _batches(file: IO[bytes], contents: _Contents) -> Iterator[bytes]:
+    reader = _Reader(file, contents.integer_bytes)
+    chunks: List[bytes] = []
+    held = 0
+    length = reader.integer()
+    while length:
+        chunks.append(reader.take(length))
+        held += length
+        if held >= _BATCH:
+            yield b"".join(chunks)
+            chunks, held = [], 0
+        length = reader.integer()
+    yield b"".join(chunks)

@@ -1,0 +1,137 @@
+"""Cuts a plain dump into pg_dump's own entries while it is read: the statements of one object, or the rows of one table."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Dict, Iterable, Iterator, List, Optional, Tuple
+
+from ansible.module_utils.rollback.backups import dump_reader
+from ansible.module_utils.rollback.errors import RollbackError
+
+TABLE_DATA, COMMENT = "TABLE DATA", "COMMENT"
+NAME = rb'(?:"(?:[^"]|"")+"|[^\s".(;]+)'
+QUALIFIED_NAME = rb"(?:%s\.)?%s" % (NAME, NAME)
+_HEADER = re.compile(rb"-- (?:Data for )?Name: (.*); Type: ([^;]+); Schema: (.*); Owner: ")
+_COPY = re.compile(rb"COPY (%s) (?:\(.*\))? ?FROM stdin;\s*" % QUALIFIED_NAME, re.DOTALL)
+# Said between entries, and in force from there on. Neither can end a string, so no string can end with one of them.
+_SETTING = re.compile(rb"SET (default_tablespace|default_table_access_method) = (?:''|%s);\s*" % NAME)
+# Anything else that would change the session for what follows; pg_dump says such things only before the first entry.
+_CHANGES_SESSION = re.compile(rb"(?:SET|RESET|BEGIN|START)\b|SELECT pg_catalog\.set_config\(", re.IGNORECASE)
+_OPENING = re.compile(rb"SET \w+ = [^;]+;\s*|SELECT pg_catalog\.set_config\('search_path', '[^']*', false\);\s*")
+# Large objects are data as statements, each on a line of its own and of at most 32 KiB: they come in pieces of so many.
+_LARGE_OBJECTS, _PIECE = "BLOBS", 500
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One object. `kind` is pg_dump's word for it; it is empty for the settings that open a dump.
+
+    `settings` are the SETs in force. With `rows`, the only statement is the COPY that takes them; they come as blocks
+    of whole lines, and are to be read before the next entry.
+    """
+
+    name: str
+    kind: str
+    statements: List[bytes]
+    settings: Tuple[bytes, ...] = ()
+    table: bytes = b""
+    rows: Optional[Iterator[bytes]] = None
+
+    @property
+    def sql(self) -> bytes:
+        return b"".join(self.statements)
+
+    def __str__(self) -> str:
+        return f"{self.kind.lower()} {self.name}".strip() or "the dump's settings"
+
+
+def can_be_cut(blocks: Iterable[bytes]) -> bool:
+    """Whether this is pg_dump's own output with its rows as COPY: read up to the first of them."""
+    try:
+        for entry in entries(blocks):
+            if entry.rows is not None:
+                return True
+            if entry.kind == "" and not all(map(_OPENING.fullmatch, entry.statements)):
+                return False
+            if entry.kind != "" and any(map(_CHANGES_SESSION.match, entry.statements)):
+                return False
+    except RollbackError:
+        return False
+    return True
+
+
+def entries(blocks: Iterable[bytes]) -> Iterator[Entry]:
+    """The entries in the file's order. Raises EOFError where the dump breaks off, RollbackError where it is not pg_dump's own."""
+    text, script = _Text(blocks), dump_reader._Script()
+    name, kind, complete = "", "", False
+    settings: Dict[bytes, bytes] = {}
+    statements: List[bytes] = []
+    lines: List[bytes] = []  # of a statement that has begun
+
+    def entry(said: List[bytes], table: bytes = b"", rows: Optional[Iterator[bytes]] = None) -> Entry:
+        return Entry(name, kind, said, tuple(settings.values()), table, rows)
+
+    for line in iter(text.line, b""):
+        if not lines:
+            header = _HEADER.match(line)
+            if header:
+                if statements:
+                    yield entry(statements)
+                statements, name, kind = [], _name(header), header.group(2).decode(errors="replace")
+                continue
+            complete = complete or line.startswith(dump_reader.END_MARKER)
+            if line.isspace() or line.startswith(b"--") or dump_reader._RESTRICT.match(line):
+                continue
+        if script.meta_command(line):
+            raise RollbackError(
+                f"The dump holds a command of psql's own: {line.decode(errors='replace').strip()}.",
+                "Choose a backup that was made by playbooks/backup.yml.",
+            )
+        lines.append(line)
+        if script._inside or not line.rstrip().endswith(b";"):
+            continue
+        statement, lines = b"".join(lines), []
+        setting, copy = _SETTING.fullmatch(statement), _COPY.fullmatch(statement)
+        if setting or copy or (kind == _LARGE_OBJECTS and len(statements) >= _PIECE):
+            if statements:
+                yield entry(statements)
+            statements = []
+        if setting:
+            settings[setting.group(1)] = statement
+        elif copy:
+            yield entry([statement], copy.group(1), text.rows())
+        elif kind == TABLE_DATA:
+            raise RollbackError(f"The rows of {name} do not come as COPY.", "Choose another backup.")
+        else:
+            statements.append(statement)
+    if lines or not complete:
+        raise EOFError("the line that pg_dump writes last is missing")
+    if statements:
+        yield entry(statements)
+
+
+class _Text(dump_reader._Text):
+    def rows(self) -> Iterator[bytes]:
+        """The rows of a COPY as blocks of whole lines; the line that ends them is read too. Raises EOFError without it."""
+        text = self._block[self._at :]
+        while True:
+            end = 0 if text.startswith(b"\\.\n") else text.find(b"\n\\.\n") + 1
+            ended = end > 0 or text.startswith(b"\\.\n")
+            if ended:
+                self._block, self._at = text, end + 3
+            else:
+                end = text.rfind(b"\n") + 1
+            if end:
+                yield text[:end]
+            if ended:
+                return
+            left = text[end:]
+            if not self._next():
+                raise EOFError("it ends among the rows of a table")
+            text = left + self._block
+
+
+def _name(header: "re.Match[bytes]") -> str:
+    name, schema = (header.group(group).decode(errors="replace") for group in (1, 3))
+    return name if schema == "-" else f"{schema}.{name}"

@@ -1,0 +1,138 @@
+"""What a dump needs of the server it is loaded into: roles, extensions, locales, rights and settings.
+
+It is read from the dump's own statements, which pg_dump always begins at the start of a line.
+"""
+
+from __future__ import annotations
+
+import re
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Dict, List, Set, Tuple
+
+_STARTS = (b"ALTER ", b"CREATE ", b"GRANT ", b"REVOKE ", b"SET ", b"    LANGUAGE ")
+# A name or string that goes on in the next line is `open`; what cannot be told apart from it is left out.
+_TOKENS = re.compile(r"""(?P<part>"(?:[^"]|"")*"|'(?:[^']|'')*'|[^\s"'(),;=.]+|[(),;=.])|(?P<open>["'].*)""", re.DOTALL)
+_ENDS_OF_ROLES = {";", "WITH", "USING", "GRANTED", "CASCADE"}
+_PUBLIC = "PUBLIC"  # everybody; a role of that name cannot be
+
+
+@dataclass
+class Requirements:
+    """`owners` own or granted something, so whoever loads the dump acts as them; `roles` are merely named.
+
+    `collations` maps a collation to its options, `settings` holds (name, value), and `switches_user` says
+    whether the dump changes its session's user by itself. Names are without quotes.
+    """
+
+    owners: Set[str] = field(default_factory=set)
+    roles: Set[str] = field(default_factory=set)
+    extensions: Set[str] = field(default_factory=set)
+    languages: Set[str] = field(default_factory=set)
+    collations: Dict[str, Dict[str, str]] = field(default_factory=dict)
+    settings: Set[Tuple[str, str]] = field(default_factory=set)
+    switches_user: bool = False
+
+
+class RequirementsReader:
+    """Is fed a dump's lines outside of COPY, and notes in `found` what they need."""
+
+    def __init__(self, found: Requirements) -> None:
+        self._found = found
+        self._begun = b""  # a statement whose last name goes on in the next line
+
+    def feed(self, line: bytes, in_name: bool = False) -> None:
+        """`in_name` where `line` begins inside a quoted name; lines that begin inside anything else are not for us."""
+        statement = self._begun + line if in_name else line
+        self._begun = b""
+        if not statement.startswith(_STARTS):
+            return
+        words: List[str] = []
+        for found in _TOKENS.finditer(statement.decode(errors="replace")):
+            if found.lastgroup == "open":
+                if found.group().startswith('"'):
+                    self._begun = statement
+                    return
+                break  # a string: nothing that we look for comes after one
+            words.append(found.group())
+        with suppress(IndexError):  # a statement that breaks off says nothing; that the dump does is found elsewhere
+            _note(words, self._found)
+
+
+def _note(words: List[str], found: Requirements) -> None:
+    if words[0] == "SET":
+        _note_setting(words[1:], found)
+    elif words[0] == "LANGUAGE":
+        found.languages.add(_name(words[1]))
+    elif words[0] == "CREATE":
+        _note_created(words[1:], found)
+    elif words[:3] == ["ALTER", "DEFAULT", "PRIVILEGES"]:
+        found.owners.update(_roles_after("ROLE", words)[:1])
+        found.roles.update(_grantees(words))
+    elif words[0] in ("GRANT", "REVOKE"):
+        found.roles.update(_grantees(words))
+    elif words[-4:-2] == ["OWNER", "TO"]:
+        found.owners.add(_name(words[-2]))
+
+
+def _note_setting(words: List[str], found: Requirements) -> None:
+    if words[:2] == ["SESSION", "AUTHORIZATION"]:
+        if words[2] != "DEFAULT":
+            found.switches_user = True
+            found.owners.add(_name(words[2]))
+    elif "=" in words:
+        middle = words.index("=")
+        value = [part for part in words[middle + 1 :] if part != ";"]
+        found.settings.add(("".join(words[:middle]), _name(value[0]) if len(value) == 1 else "".join(value)))
+
+
+def _note_created(words: List[str], found: Requirements) -> None:
+    if words[0] == "EXTENSION":
+        found.extensions.add(_name(words[4] if words[1:4] == ["IF", "NOT", "EXISTS"] else words[1]))
+    elif words[0] == "COLLATION" and "(" in words:
+        opened = words.index("(")
+        found.collations["".join(words[1:opened])] = _options(words[opened + 1 :])
+    elif words[0] == "POLICY":
+        found.roles.update(_roles_after("TO", words))
+    elif words[:3] == ["USER", "MAPPING", "FOR"] and words[3] != _PUBLIC:
+        found.roles.add(_name(words[3]))
+    elif "LANGUAGE" in words[:4] and "HANDLER" not in words and words[0] in ("OR", "TRUSTED", "PROCEDURAL", "LANGUAGE"):
+        # Without a handler of its own, a language is an extension of the same name.
+        found.extensions.update(_roles_after("LANGUAGE", words)[:1])
+
+
+def _grantees(words: List[str]) -> List[str]:
+    """Those at the end of GRANT … TO or REVOKE … FROM: the last such word, since names may be anything before it."""
+    word = "TO" if "GRANT" in words and "REVOKE" not in words else "FROM"
+    if word not in words:
+        return []
+    last = len(words) - 1 - words[::-1].index(word)
+    return _roles_after(word, words[last:])
+
+
+def _roles_after(word: str, words: List[str]) -> List[str]:
+    """Names after the first `word`, up to where a list of roles ends."""
+    names: List[str] = []
+    if word not in words:
+        return names
+    for part in words[words.index(word) + 1 :]:
+        if part in _ENDS_OF_ROLES:
+            break
+        if part not in (",", _PUBLIC):
+            names.append(_name(part))
+    return names
+
+
+def _options(words: List[str]) -> Dict[str, str]:
+    """`provider = libc, locale = 'tr_TR'` as a mapping."""
+    return {
+        words[place - 1]: _name(words[place + 1])
+        for place, part in enumerate(words)
+        if part == "=" and 0 < place < len(words) - 1
+    }
+
+
+def _name(part: str) -> str:
+    """A quoted name or string without its quotes."""
+    quote = part[:1]
+    return part[1:-1].replace(quote * 2, quote) if quote in ("'", '"') else part

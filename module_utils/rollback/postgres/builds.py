@@ -1,0 +1,96 @@
+"""Which index builds and foreign keys may run at the same time: told by the locks that PostgreSQL takes for them."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import AbstractSet, FrozenSet, Iterable, List, Mapping, Optional, Sequence, Set, Tuple
+
+from ansible.module_utils.rollback.backups.plain_sections import NAME, QUALIFIED_NAME, Entry
+
+_NAMES = {b"name": NAME, b"table": QUALIFIED_NAME}
+# As pg_dump writes them, and nothing else: whatever looks otherwise keeps the file's order.
+_INDEX = re.compile(rb"CREATE (?:UNIQUE )?INDEX %(name)s ON (?:ONLY )?(?P<table>%(table)s) USING " % _NAMES)
+_CONSTRAINT = rb"ALTER TABLE ONLY (?P<table>%(table)s)\n    ADD CONSTRAINT (?P<constraint>%(name)s) " % _NAMES
+_KEY = re.compile(_CONSTRAINT + rb"(?:PRIMARY KEY|UNIQUE|EXCLUDE) ")
+_FOREIGN_KEY = re.compile(
+    _CONSTRAINT + rb"FOREIGN KEY \([^()]*\) REFERENCES (?P<to>%(table)s)\((?P<rest>.*);\n" % _NAMES
+)
+_PARTITIONED = re.compile(rb"CREATE TABLE (?P<table>%(table)s) \(.*\)\nPARTITION BY " % _NAMES, re.DOTALL)
+_INDEXES, _FOREIGN_KEYS, _VALIDATIONS = range(3)
+
+
+@dataclass(frozen=True)
+class Build:
+    """A statement that takes long. It has the tables in `alone` to itself, and shares `shared` with other builds.
+
+    All builds of one stage that use a table are older than those of the next.
+    """
+
+    entry: Entry
+    statement: bytes
+    alone: FrozenSet[bytes] = frozenset()
+    shared: FrozenSet[bytes] = frozenset()
+    stage: int = _INDEXES
+
+
+def builds_of(entry: Entry, partitioned: AbstractSet[bytes]) -> List[Build]:
+    """What builds `entry`'s first statement, where that can run beside others; else nothing.
+
+    A foreign key is declared first and validated then: the first needs both tables and no time, the second needs time,
+    and of the other table no more than that it can be read. Servers before 18 do not validate all of one that points to
+    a table in `partitioned` (plain names) that way.
+    """
+    statement = entry.statements[0]
+    index, key, foreign = (pattern.match(statement) for pattern in (_INDEX, _KEY, _FOREIGN_KEY))
+    if index:
+        return [Build(entry, statement, shared=frozenset([plain_name(index["table"])]))]
+    if key:
+        return [Build(entry, statement, alone=frozenset([plain_name(key["table"])]))]
+    if not foreign:
+        return []
+    table, to = plain_name(foreign["table"]), plain_name(foreign["to"])
+    both = frozenset([table, to])
+    if to in partitioned or b" NOT " in foreign["rest"]:
+        return [Build(entry, statement, alone=both, stage=_FOREIGN_KEYS)]
+    declare = statement[: foreign.end("rest")] + b" NOT VALID;\n"
+    validate = b"ALTER TABLE ONLY %s VALIDATE CONSTRAINT %s;\n" % (foreign["table"], foreign["constraint"])
+    return [
+        Build(entry, declare, alone=both, stage=_FOREIGN_KEYS),
+        Build(entry, validate, alone=frozenset([table]), stage=_VALIDATIONS),
+    ]
+
+
+def partitioned_table(entry: Entry) -> Optional[bytes]:
+    """The plain name of the partitioned table that `entry` creates; None where it creates none."""
+    found = _PARTITIONED.match(entry.statements[0])
+    return plain_name(found["table"]) if found else None
+
+
+def plain_name(table: bytes) -> bytes:
+    """Without quotes: pg_dump and the server may not agree on which words need them."""
+    return table.replace(b'"', b"")
+
+
+def in_order(builds: Iterable[Build], sizes: Mapping[bytes, int]) -> List[Build]:
+    """One stage after the other, in each the largest tables first, and each table's builds in the file's order."""
+
+    def order(build: Build) -> Tuple[int, int]:
+        return build.stage, -max(sizes.get(table, 0) for table in build.alone | build.shared)
+
+    return sorted(builds, key=order)
+
+
+def startable(waiting: Sequence[Build], running: Iterable[Build]) -> Optional[Build]:
+    """The first of `waiting` that neither waits for a lock nor overtakes another build of its tables."""
+    alone: Set[bytes] = set()
+    shared: Set[bytes] = set()
+    for build in running:
+        alone |= build.alone
+        shared |= build.shared
+    for build in waiting:
+        if not (build.alone & (alone | shared) or build.shared & alone):
+            return build
+        alone |= build.alone
+        shared |= build.shared
+    return None

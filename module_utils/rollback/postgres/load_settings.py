@@ -1,0 +1,27 @@
+"""Settings of the sessions that load a backup: they make the load faster, and take nothing from what is there afterwards."""
+
+from __future__ import annotations
+
+from typing import List, Tuple
+
+# For building an index: all sessions together, and each at least. PostgreSQL takes 64 MB where nobody says otherwise. Indexes
+# on plain columns gain nothing from more (a sort that spills is no slower), GIN indexes and checks of foreign keys do.
+_MEMORY_MB, _AT_LEAST_MB = 256, 64
+
+
+def load_settings(jobs: int) -> List[Tuple[str, str]]:
+    """(name, value) of each setting, for `jobs` sessions that load and build indexes at the same time.
+
+    Every role may set them, and they end with the session: nothing of the server or the database is changed.
+    """
+    return [
+        ("maintenance_work_mem", f"{max(_AT_LEAST_MB, _MEMORY_MB // max(jobs, 1))}MB"),
+        # Loading need not wait for the disk at each of its commits. The next commit of a session without this setting, such
+        # as that of ANALYZE, flushes all that was written before it: before the load counts as done, it is on the disk.
+        ("synchronous_commit", "off"),
+    ]
+
+
+def as_options(settings: List[Tuple[str, str]]) -> str:
+    """The same as PGOPTIONS has it, for client programs. Values must be free of spaces and backslashes."""
+    return " ".join(f"-c {name}={value}" for name, value in settings)

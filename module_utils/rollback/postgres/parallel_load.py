@@ -1,0 +1,225 @@
+"""Loads a plain dump over several connections: rows of each table by all of them, then indexes side by side.
+
+All else runs in the file's order on the first connection, as psql would do it.
+"""
+
+from __future__ import annotations
+
+import itertools
+import threading
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import ExitStack, suppress
+from typing import TYPE_CHECKING, Any, Callable, Dict, Iterable, Iterator, List, Optional, Set, Tuple
+
+from ansible.module_utils.rollback.backups import plain_sections
+from ansible.module_utils.rollback.backups.plain_sections import COMMENT, Entry
+from ansible.module_utils.rollback.errors import RollbackError
+from ansible.module_utils.rollback.postgres import builds
+from ansible.module_utils.rollback.postgres.builds import Build
+from ansible.module_utils.rollback.postgres.load_settings import load_settings
+from ansible.module_utils.rollback.postgres.server import Server
+
+with suppress(ImportError):  # the module that uses this says so
+    import psycopg
+
+if TYPE_CHECKING:
+    import psycopg
+
+# How often a build is begun that loses to others in a deadlock.
+_ATTEMPTS = 5
+# A session may have nothing to do for long, while others work. Not every server has each of these settings.
+_NO_TIMEOUTS = """
+SELECT set_config(name, '0', false) FROM pg_settings
+WHERE name IN ('idle_session_timeout', 'idle_in_transaction_session_timeout', 'transaction_timeout')"""
+
+
+def load(server: Server, database: str, blocks: Iterable[bytes], jobs: int) -> None:
+    """Load a plain dump, given as blocks of any size, into the empty `database` over `jobs` connections.
+
+    Rows of a table that takes several connections may come to lie in another order. Raises RollbackError at the first
+    error with PostgreSQL's words and what was being loaded; EOFError where the dump breaks off.
+    """
+    with ExitStack() as stack:
+        sessions = [_Session(stack.enter_context(server.connect(database)), jobs) for _ in range(jobs)]
+        loader = _Loader(sessions)
+        for entry in plain_sections.entries(blocks):
+            loader.load(entry)
+        loader.build()
+
+
+class _Session:
+    """A connection, and the dump's settings that are in force on it."""
+
+    def __init__(self, connection: "psycopg.Connection[Any]", jobs: int) -> None:
+        self.connection = connection
+        connection.prepare_threshold = None  # an entry may be several statements, which cannot be prepared
+        connection.execute(_NO_TIMEOUTS)
+        for name, value in load_settings(jobs):
+            connection.execute("SELECT set_config(%s, %s, false)", [name, value])
+        self._settings: Tuple[bytes, ...] = ()
+
+    def run(self, entry: Entry, sql: bytes) -> None:
+        """Send `sql` of `entry`, as it is. Several statements are one transaction."""
+        try:
+            self._set(entry.settings)
+            self.connection.execute(sql)
+        except psycopg.Error as error:
+            raise _failure(entry, error) from error
+
+    def copy(self, entry: Entry, rows: Iterable[bytes]) -> None:
+        try:
+            self._set(entry.settings)
+            with self.connection.cursor() as cursor, cursor.copy(entry.sql) as copy:
+                for block in rows:
+                    copy.write(block)
+        except psycopg.Error as error:
+            raise _failure(entry, error) from error
+
+    def build(self, build: Build) -> None:
+        """Locks that a build takes unseen, such as those of partitions, may meet another's: who loses begins again."""
+        for attempts_left in reversed(range(_ATTEMPTS)):
+            try:
+                self.run(build.entry, build.statement)
+                return
+            except RollbackError as error:
+                if not attempts_left or not isinstance(error.__cause__, psycopg.errors.DeadlockDetected):
+                    raise
+
+    def _set(self, settings: Tuple[bytes, ...]) -> None:
+        if settings != self._settings:
+            self.connection.execute(b"".join(settings))
+            self._settings = settings
+
+
+class _Loader:
+    """Takes the entries as they come. Builds wait until something comes that may need them."""
+
+    def __init__(self, sessions: List[_Session]) -> None:
+        self._sessions, self._first = sessions, sessions[0]
+        self._sizes: Dict[bytes, int] = {}  # bytes of its rows in the dump, by a table's plain name
+        self._partitioned: Set[bytes] = set()
+        self._builds: List[Build] = []
+        self._after_builds: List[Tuple[Entry, bytes]] = []
+
+    def load(self, entry: Entry) -> None:
+        found = builds.builds_of(entry, self._partitioned)
+        partitioned = builds.partitioned_table(entry)
+        if partitioned:
+            self._partitioned.add(partitioned)
+        if entry.rows is not None:
+            self.build()
+            self._copy(entry, entry.rows)
+        elif found and all(statement.startswith(b"ALTER ") for statement in entry.statements[1:]):
+            # What is said of an index besides, such as CLUSTER ON, needs that index alone.
+            self._builds += found
+            self._after_builds += [(entry, statement) for statement in entry.statements[1:]]
+        elif entry.kind == COMMENT and self._builds:
+            self._after_builds.append((entry, entry.sql))
+        elif entry.kind == "":
+            for session in self._sessions:
+                session.run(entry, entry.sql)
+        else:
+            self.build()
+            self._first.run(entry, entry.sql)
+
+    def build(self) -> None:
+        """Bring the builds that wait to their end."""
+        if self._builds:
+            queue = _Queue(builds.in_order(self._builds, self._sizes))
+            _together(self._sessions, queue.work, queue.stop)
+        for entry, statement in self._after_builds:
+            self._first.run(entry, statement)
+        self._builds, self._after_builds = [], []
+
+    def _copy(self, entry: Entry, rows: Iterator[bytes]) -> None:
+        """One table after the other, as psql does it: a check may look into tables that came before.
+
+        What fits into one block keeps the order of its rows, and is too small to count among the sizes.
+        """
+        head = list(itertools.islice(rows, 2))
+        if len(head) < 2:
+            self._first.copy(entry, head)
+        else:
+            shared = _Shared(itertools.chain(head, rows))
+            _together(self._sessions, lambda session: session.copy(entry, shared), shared.stop)
+            table = builds.plain_name(entry.table)
+            self._sizes[table] = self._sizes.get(table, 0) + shared.bytes
+
+
+class _Shared:
+    """Blocks for several threads: whoever is free takes the next, and reads it from the file."""
+
+    def __init__(self, blocks: Iterator[bytes]) -> None:
+        self._blocks, self._lock, self._stopped = blocks, threading.Lock(), False
+        self.bytes = 0
+
+    def __iter__(self) -> "_Shared":
+        return self
+
+    def __next__(self) -> bytes:
+        with self._lock:
+            if self._stopped:
+                raise StopIteration
+            block = next(self._blocks)
+            self.bytes += len(block)
+            return block
+
+    def stop(self) -> None:
+        self._stopped = True
+
+
+class _Queue:
+    """Builds for several threads: whoever is free takes the first that can run beside those that are running."""
+
+    def __init__(self, waiting: List[Build]) -> None:
+        self._waiting, self._changed = waiting, threading.Condition()
+        self._running: List[Build] = []
+
+    def work(self, session: _Session) -> None:
+        for build in iter(self._take, None):
+            try:
+                session.build(build)
+            finally:
+                with self._changed:
+                    self._running.remove(build)
+                    self._changed.notify_all()
+
+    def stop(self) -> None:
+        with self._changed:
+            self._waiting.clear()
+            self._changed.notify_all()
+
+    def _take(self) -> Optional[Build]:
+        with self._changed:
+            while self._waiting:
+                build = builds.startable(self._waiting, self._running)
+                if build:
+                    self._waiting.remove(build)
+                    self._running.append(build)
+                    return build
+                self._changed.wait()
+            return None
+
+
+def _together(sessions: List[_Session], work: "Callable[[_Session], None]", stop: Callable[[], None]) -> None:
+    """`work` on every session at the same time. At the first error the others are stopped, and it is raised."""
+    with ThreadPoolExecutor(len(sessions)) as pool:
+        futures = [pool.submit(work, session) for session in sessions]
+        try:
+            for future in as_completed(futures):
+                future.result()
+        except BaseException:
+            stop()
+            for session in sessions:
+                with suppress(psycopg.Error):  # where the server is gone, what is told is the first error
+                    session.connection.cancel()
+            raise
+
+
+def _failure(entry: Entry, error: "psycopg.Error") -> RollbackError:
+    # Without DETAIL, which quotes rows.
+    words = error.diag.message_primary or str(error)
+    return RollbackError(
+        f"Loading {entry} failed: {words.strip().rstrip('.')}.",
+        "Check what the server lacks for it, or choose another backup.",
+    )

@@ -1,0 +1,51 @@
+"""The benchmarks still run, and measure something. How fast it is they say on a machine that is at rest, not here."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+BENCH = Path(__file__).parents[2] / "bench"
+PARTS = ("prove", "create", "load", "settings", "analyse", "compare", "swap")
+
+pytestmark = [pytest.mark.slow, pytest.mark.postgres]
+
+
+def figures(*options):
+    """The line of JSON that a benchmark ends with. It may well miss its bars here (exit code 1), but not break off."""
+    done = subprocess.run(
+        [sys.executable, BENCH / "restore_outage.py", "--size", "10MB", *options],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode in (0, 1), done.stderr
+    assert ("MISSED" in done.stdout) == bool(done.returncode)
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def test_the_outage_of_every_way_is_measured():
+    found = figures()
+    assert {"outage_ratio", "total_ratio", "custom_ratio"} <= found.keys()
+    assert found["outage_baseline_s"] > 0.1
+    assert found["outage_s"] > 0
+    assert all(found[f"{kind}_{part}_s"] > 0 for kind in ("plain", "custom") for part in PARTS)
+    parts = sum(found[f"plain_{part}_s"] for part in PARTS)
+    assert found["total_ratio"] == pytest.approx(parts / found["total_baseline_s"], rel=0.01)
+
+
+def test_every_write_of_a_crowd_is_found_again():
+    found = figures("--clients", "12")
+    assert found["served_again_s"] >= 0
+    assert found["acknowledged_writes"] > 0
+    assert (found["wrong_answers"], found["unaccounted_writes"]) == (0, 0)
+    assert found["lost_writes"] == found["reported_lost_writes"] > 0
+
+
+def test_a_size_that_is_none_is_refused():
+    done = subprocess.run(
+        [sys.executable, BENCH / "restore_outage.py", "--size", "much"], capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, "much is no size" in done.stderr) == (2, True)

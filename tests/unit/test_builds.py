@@ -1,0 +1,121 @@
+import pytest
+
+from ansible.module_utils.rollback.backups.plain_sections import Entry
+from ansible.module_utils.rollback.postgres import builds
+
+KEY = b"ALTER TABLE ONLY %s\n    ADD CONSTRAINT %s PRIMARY KEY (id);\n"
+INDEX = b"CREATE INDEX %s ON %s USING btree (at);\n"
+FOREIGN = b"ALTER TABLE ONLY %s\n    ADD CONSTRAINT %s FOREIGN KEY (lead_id) REFERENCES %s(id) ON DELETE CASCADE;\n"
+
+
+def found(statement, partitioned=()):
+    return builds.builds_of(Entry("x", "INDEX", [statement]), set(partitioned))
+
+
+def build(statement):
+    (only,) = found(statement)
+    return only
+
+
+def key(table):
+    return build(KEY % (table, b"pkey"))
+
+
+def index(table, name=b"i"):
+    return build(INDEX % (name, table))
+
+
+def foreign(table, to, partitioned=()):
+    return found(FOREIGN % (table, b"fkey", to), partitioned)
+
+
+@pytest.mark.parametrize(
+    ("statement", "alone", "shared"),
+    [
+        (KEY % (b"public.leads", b"leads_pkey"), {b"public.leads"}, set()),
+        (
+            b'ALTER TABLE ONLY "My S"."a.""b ("\n    ADD CONSTRAINT "x y" UNIQUE (id) DEFERRABLE;\n',
+            {b"My S.a.b ("},
+            set(),
+        ),
+        (b"ALTER TABLE ONLY s.t\n    ADD CONSTRAINT c EXCLUDE USING gist (r WITH &&);\n", {b"s.t"}, set()),
+        (INDEX % (b"i", b"public.leads"), set(), {b"public.leads"}),
+        (b'CREATE UNIQUE INDEX "a ON b" ON ONLY public."T" USING gin (x) WHERE (y > 1);\n', set(), {b"public.T"}),
+    ],
+)
+def test_builds_are_told_by_the_statement_with_the_tables_they_lock(statement, alone, shared):
+    only = build(statement)
+    assert (only.statement, only.alone, only.shared) == (statement, alone, shared)
+
+
+def test_a_foreign_key_is_declared_and_then_validated():
+    declare, validate = foreign(b'"S".a', b"public.b")
+    assert declare.statement == (FOREIGN % (b'"S".a', b"fkey", b"public.b")).replace(b";\n", b" NOT VALID;\n")
+    assert validate.statement == b'ALTER TABLE ONLY "S".a VALIDATE CONSTRAINT fkey;\n'
+    assert (declare.alone, validate.alone) == ({b"S.a", b"public.b"}, {b"S.a"})
+    assert builds.in_order([declare, validate], {}) == [declare, validate]
+
+
+def test_a_foreign_key_stays_in_one_piece_where_it_must():
+    whole = FOREIGN % (b"public.a", b"fkey", b'public."b"')
+    unenforced = whole.replace(b";\n", b" NOT ENFORCED;\n")
+    unvalidated = whole.replace(b";\n", b" NOT VALID;\n")
+    assert [build.statement for build in found(whole, {b"public.b"})] == [whole]
+    assert [build.statement for build in found(unenforced)] == [unenforced]
+    assert [build.statement for build in found(unvalidated)] == [unvalidated]
+
+
+def test_a_partitioned_table_is_told_by_the_statement_that_creates_it():
+    create = b'CREATE TABLE public."P" (\n    id integer\n)\n'
+    assert builds.partitioned_table(Entry("x", "TABLE", [create + b"PARTITION BY RANGE (id);\n"])) == b"public.P"
+    assert builds.partitioned_table(Entry("x", "TABLE", [create.rstrip() + b";\n"])) is None
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        b"ALTER TABLE public.parts\n    ADD CONSTRAINT f FOREIGN KEY (a) REFERENCES public.b(id);\n",  # locks the partitions too
+        b"ALTER TABLE public.t\n    ADD CONSTRAINT c CHECK ((a > 1)) NOT VALID;\n",
+        b"ALTER TABLE ONLY public.t\n    ADD CONSTRAINT c NOT NULL a NOT VALID;\n",
+        b"ALTER INDEX public.a ATTACH PARTITION public.b;\n",
+        b"CREATE TRIGGER t BEFORE UPDATE ON public.t FOR EACH ROW EXECUTE FUNCTION public.f();\n",
+        b"CREATE INDEX CONCURRENTLY i ON public.t USING btree (a);\n",
+        b"COPY public.t (a) FROM stdin;\n",
+    ],
+)
+def test_everything_else_keeps_the_files_order(statement):
+    assert found(statement) == []
+
+
+def test_large_tables_come_first_and_foreign_keys_last():
+    small, large, other = b"public.small", b"public.large", b"public.other"
+    given = [
+        key(small),
+        key(large),
+        index(small),
+        index(large),
+        index(other),
+        *foreign(other, small),
+        *foreign(large, small),
+    ]
+    order = (1, 3, 0, 2, 4, 7, 5, 8, 6)
+    assert builds.in_order(given, {small: 1, large: 9}) == [given[number] for number in order]
+
+
+def test_a_table_is_never_locked_by_two_that_exclude_each_other():
+    a, b, c = b"public.a", b"public.b", b"public.c"
+    (declare_ab, validate_ab), (declare_bc, validate_bc) = foreign(a, b), foreign(b, c)
+    assert builds.startable([key(a), index(a)], []) == key(a)
+    assert builds.startable([index(a), index(b)], [key(a)]) == index(b)
+    assert builds.startable([index(a, b"second")], [index(a, b"first")]) == index(a, b"second")
+    assert builds.startable([key(a)], [index(a)]) is None
+    assert builds.startable([declare_bc], [declare_ab]) is None
+    assert builds.startable([validate_ab], [declare_ab]) is None
+    assert builds.startable([validate_bc], [validate_ab]) == validate_bc
+
+
+def test_nothing_overtakes_what_it_may_need():
+    """The key that a foreign key points to still waits for its turn, since another build of that table runs."""
+    a, b = b"public.a", b"public.b"
+    assert builds.startable([key(b), *foreign(a, b)], [index(b)]) is None
+    assert builds.startable([], []) is None

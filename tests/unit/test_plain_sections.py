@@ -1,0 +1,192 @@
+import pytest
+
+from ansible.module_utils.rollback.backups import plain_sections
+from ansible.module_utils.rollback.errors import RollbackError
+
+HEAD = (
+    b"--\n-- PostgreSQL database dump\n--\n\n\\restrict abc\n\n-- Dumped from database version 18.4\n\n"
+    b"SET statement_timeout = 0;\nSET client_encoding = 'UTF8';\nSELECT pg_catalog.set_config('search_path', '', false);\n\n"
+)
+TAIL = b"\n--\n-- PostgreSQL database dump complete\n--\n\n\\unrestrict abc\n\n"
+
+
+def header(name, kind, data=False):
+    return b"--\n-- %sName: %s; Type: %s; Schema: public; Owner: hunter\n--\n\n" % (b"Data for " * data, name, kind)
+
+
+TABLE = (
+    header(b"leads", b"TABLE")
+    + b"CREATE TABLE public.leads (\n    id bigint\n);\n\n\nALTER TABLE public.leads OWNER TO hunter;\n\n"
+)
+COPY = b"COPY public.leads (id) FROM stdin;\n"
+ROWS = header(b"leads", b"TABLE DATA", True) + COPY + b"1\n2\n\\.\n\n\n"
+INDEX = header(b"leads_id", b"INDEX") + b"CREATE INDEX leads_id ON public.leads USING btree (id);\n\n\n"
+
+
+def read(body, head=HEAD, tail=TAIL, block=1 << 20):
+    """(what, statements, settings, rows) of each entry, the dump given in blocks of `block` bytes."""
+    dump = head + body + tail
+    blocks = (dump[start : start + block] for start in range(0, len(dump), block))
+    return [
+        (str(entry), entry.statements, entry.settings, None if entry.rows is None else b"".join(entry.rows))
+        for entry in plain_sections.entries(blocks)
+    ]
+
+
+def test_entries_come_in_the_files_order_without_comments_and_blank_lines():
+    opening, table, rows, index = read(TABLE + ROWS + INDEX)
+    assert opening[0] == "the dump's settings"
+    assert len(opening[1]) == 3
+    assert table[:2] == (
+        "table public.leads",
+        [b"CREATE TABLE public.leads (\n    id bigint\n);\n", b"ALTER TABLE public.leads OWNER TO hunter;\n"],
+    )
+    assert rows == ("table data public.leads", [COPY], (), b"1\n2\n")
+    assert index[:2] == ("index public.leads_id", [b"CREATE INDEX leads_id ON public.leads USING btree (id);\n"])
+
+
+# Data, strings and bodies of functions that look like what cuts a dump.
+LOOKALIKE = INDEX + COPY + b"7\n\\\\.\n" + TAIL
+FOOLING = (
+    TABLE
+    + header(b"leads", b"TABLE DATA", True)
+    + COPY
+    + LOOKALIKE.replace(b"\n\\unr", b"\n\\\\unr")
+    + b"\\.\n\n"
+    + header(b"f()", b"FUNCTION")
+    + b"CREATE FUNCTION public.f() RETURNS text\n    LANGUAGE sql\n    AS $_$\n"
+    + LOOKALIKE
+    + b"$_$;\n"
+    + header(b"TABLE leads", b"COMMENT")
+    + b"COMMENT ON TABLE public.leads IS 'it''s\n"
+    + LOOKALIKE
+    + b"';\n"
+    + header(b"empty", b"TABLE DATA", True)
+    + b"COPY public.empty (a) FROM stdin;\n\\.\n\n"
+    + header(b"two lines", b"TABLE DATA", True)
+    + b'COPY public."two\nlines"  FROM stdin;\n\n\n\\.\n\n'
+)
+
+
+def test_text_that_looks_like_a_dump_cuts_nothing():
+    found = read(FOOLING)
+    assert [entry[0] for entry in found[1:]] == [
+        "table public.leads",
+        "table data public.leads",
+        "function public.f()",
+        "comment public.TABLE leads",
+        "table data public.empty",
+        "table data public.two lines",
+    ]
+    assert found[2][3] == LOOKALIKE.replace(b"\n\\unr", b"\n\\\\unr")
+    assert found[3][1][0].endswith(b"$_$;\n")
+    assert found[4][1][0].endswith(TAIL + b"';\n")
+    assert (found[5][3], found[6][3]) == (b"", b"\n\n")
+
+
+def test_blocks_may_be_cut_anywhere():
+    whole = read(FOOLING)
+    for block in [*range(1, 60), *range(60, 2000, 97)]:
+        assert read(FOOLING, block=block) == whole, block
+
+
+def test_rows_come_as_blocks_of_whole_lines():
+    dump = iter(
+        [HEAD + header(b"leads", b"TABLE DATA", True) + COPY + b"1\n2", b"2\n333", b"3", b"\n5\n\\", b".\n" + TAIL]
+    )
+    found = [list(entry.rows) for entry in plain_sections.entries(dump) if entry.rows is not None]
+    assert found == [[b"1\n", b"22\n", b"3333\n5\n"]]
+
+
+@pytest.mark.parametrize("value", [b"''", b"heap", b'"my space"'])
+def test_settings_between_entries_are_in_force_from_there_on(value):
+    setting = b"SET default_tablespace = %s;\n" % value
+    other = b"SET default_table_access_method = heap;\n"
+    _, table, rows, index, last = read(
+        TABLE + setting + b"\n" + other + ROWS + INDEX + b"SET default_tablespace = '';\n" + INDEX
+    )
+    assert table[2] == ()
+    assert rows[2] == index[2] == (setting, other)
+    assert last[2] == (b"SET default_tablespace = '';\n", other)
+
+
+def test_a_setting_inside_a_string_is_none():
+    body = (
+        header(b"leads", b"COMMENT")
+        + b"COMMENT ON TABLE public.leads IS 'x\nSET default_tablespace = here;\n';\n"
+        + INDEX
+    )
+    _, comment, index = read(body)
+    assert comment[1] == [b"COMMENT ON TABLE public.leads IS 'x\nSET default_tablespace = here;\n';\n"]
+    assert index[2] == ()
+
+
+def test_large_objects_come_in_pieces_of_bounded_size():
+    line = b"SELECT pg_catalog.lowrite(0, '\\x%s');\n" % (b"00" * 16384)
+    pieces = read(header(b"BLOBS", b"BLOBS", True) + b"BEGIN;\n" + line * 1200 + b"COMMIT;\n")[1:]
+    assert b"".join(b"".join(piece[1]) for piece in pieces) == b"BEGIN;\n" + line * 1200 + b"COMMIT;\n"
+    assert max(len(b"".join(piece[1])) for piece in pieces) < 20 * 2**20
+
+
+@pytest.mark.parametrize(
+    "body", [TABLE + ROWS + INDEX, TABLE + INDEX, b"", TABLE + header(b"e", b"TABLE DATA", True) + COPY + b"\\.\n"]
+)
+def test_what_pg_dump_wrote_can_be_cut(body):
+    assert plain_sections.can_be_cut([HEAD + body + TAIL])
+
+
+@pytest.mark.parametrize(
+    ("head", "body"),
+    [
+        (HEAD, TABLE + header(b"leads", b"TABLE DATA", True) + b"INSERT INTO public.leads VALUES (1);\n"),
+        (
+            HEAD,
+            TABLE
+            + header(b"leads", b"TABLE DATA", True)
+            + b"ALTER TABLE public.leads DISABLE TRIGGER ALL;\n"
+            + COPY
+            + b"1\n\\.\n",
+        ),
+        (HEAD, b"\\connect other\n" + TABLE),
+        (HEAD, TABLE + b"\\! id\n" + ROWS),
+        (HEAD, TABLE + b"SET ROLE other;\n" + ROWS),
+        (HEAD, TABLE + b"SET SESSION AUTHORIZATION 'hunter';\n" + ROWS),
+        (HEAD, TABLE + b"reset session authorization;\n" + ROWS),
+        (HEAD, TABLE + b"SELECT pg_catalog.set_config('search_path', 'public', false);\n" + ROWS),
+        (HEAD + b"BEGIN;\n", TABLE + ROWS),
+        (HEAD + b"CREATE TABLE public.by_hand (id int);\n", TABLE + ROWS),
+        (HEAD + b"SET SESSION AUTHORIZATION 'hunter';\n", TABLE + ROWS),
+    ],
+)
+def test_anything_else_cannot(head, body):
+    assert not plain_sections.can_be_cut([head + body + TAIL])
+
+
+def test_whether_it_can_be_cut_is_told_without_reading_the_rows():
+    def blocks():
+        yield HEAD + TABLE + header(b"leads", b"TABLE DATA", True) + COPY
+        raise AssertionError("read on")
+
+    assert plain_sections.can_be_cut(blocks())
+
+
+@pytest.mark.parametrize(
+    "cut",
+    [
+        HEAD + TABLE,
+        HEAD + TABLE + ROWS + INDEX,
+        (HEAD + TABLE + ROWS)[: -len(b"\\.\n\n\n")],
+        (HEAD + TABLE + ROWS)[: -len(b"\n\\.\n\n\n")],
+        HEAD + header(b"f()", b"FUNCTION") + b"CREATE FUNCTION f() AS $$\n" + TAIL,
+        HEAD + header(b"f()", b"FUNCTION") + b"CREATE FUNCTION f()\n",
+        HEAD,
+    ],
+)
+def test_a_dump_that_breaks_off_is_an_error(cut):
+    with pytest.raises(EOFError):
+        read(b"", head=cut, tail=b"")
+
+
+def test_a_command_to_psql_behind_the_rows_is_refused():
+    with pytest.raises(RollbackError, match=r"a command of psql's own: \\connect other"):
+        read(TABLE + ROWS + b"\\connect other\n" + INDEX)
