@@ -231,14 +231,14 @@ def test_a_session_that_is_ended_from_outside_is_an_error(awkward, awkward_dump,
 def test_timeouts_of_the_server_do_not_end_sessions_that_wait(awkward, awkward_dump):
     with awkward.as_superuser() as connection:
         connection.execute(
-            "ALTER ROLE rollback SET idle_session_timeout = '300ms'; ALTER ROLE rollback SET statement_timeout = '300ms'"
+            "ALTER ROLE rollback SET idle_session_timeout = '3s'; ALTER ROLE rollback SET statement_timeout = '3s'"
         )
         try:
             content = awkward_dump.read_bytes()
             awkward_dump.write_bytes(
                 content.replace(
                     b"\n--\n-- Name: everything;",
-                    b"\n--\n-- Name: wait; Type: X; Schema: -; Owner: -\n--\n\nDO $$ BEGIN PERFORM pg_sleep(1); END $$;\n\n--\n-- Name: everything;",
+                    b"\n--\n-- Name: wait; Type: X; Schema: -; Owner: -\n--\n\nDO $$ BEGIN PERFORM pg_sleep(4); END $$;\n\n--\n-- Name: everything;",
                     1,
                 )
             )

@@ -17,6 +17,8 @@ except ImportError:
 
 MAINTENANCE_DATABASE = "postgres"
 CONNECT_TIMEOUT_S = 10
+# Else a server may forget a swap that was told to the application already.
+_DURABLE = "SELECT set_config('synchronous_commit', 'local', false) WHERE current_setting('synchronous_commit') = 'off'"
 
 # Shared by all modules that talk to a database.
 ARGUMENTS: Dict[str, Any] = {
@@ -60,7 +62,10 @@ class Server:
         return conninfo.make_conninfo("", **{**parts, "dbname": database, "application_name": "rollback"})
 
     def connect(self, database: str = MAINTENANCE_DATABASE) -> "psycopg.Connection[Any]":
-        """An autocommit connection, proven to be to `database`. Raises RollbackError where there is none to be had."""
+        """An autocommit connection, proven to be to `database`, whose commits outlive a crash of the server, whatever is usual there.
+
+        Raises RollbackError where there is none to be had.
+        """
         try:
             connection = psycopg.connect(self.conninfo(database), autocommit=True, password=self.password or None)
         except psycopg.OperationalError as error:
@@ -72,6 +77,7 @@ class Server:
                 f"Asked for database {database}, the server answered as {found}.",
                 "Is a pooler in between? Connect to PostgreSQL itself.",
             )
+        connection.execute(_DURABLE)
         return connection
 
     def environment(self) -> Dict[str, str]:

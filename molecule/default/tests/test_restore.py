@@ -132,7 +132,7 @@ def test_chain_of_hashes_is_whole(journal):
 def test_journal_says_that_it_succeeded(journal, plan):
     assert [journal[0]["event"], journal[-1]["event"]] == ["opened", "closed"]
     assert journal[-1]["data"]["outcome"] == "succeeded"
-    assert {entry["event"] for entry in journal} == {"opened", "began", "done", "closed"}
+    assert {entry["event"] for entry in journal} == {"opened", "began", "done", "noted", "closed"}
     planned = [step["id"] for step in plan["steps"]]
     for event in ("began", "done"):
         assert [entry["step"] for entry in journal if entry["event"] == event] == planned
