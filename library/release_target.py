@@ -4,9 +4,9 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: release_target
-short_description: Resolve where a restore goes back to
+short_description: Resolve where a rollback goes back to
 description:
-  - Finds the release point and its backup, from the ledger, the backup directory and earlier runs.
+  - Finds the release point, and for a restore its backup, from the ledger, the backup directory and earlier runs.
   - Without O(release) and O(backup) it is the newest verified release point from before the running version.
   - It changes nothing.
 options:
@@ -18,14 +18,19 @@ options:
     description: Name of the environment.
     type: str
     required: true
-  backup_dir:
-    description: Directory that holds the backups.
+  method:
+    description: How to go back. V(migration) needs no backup.
     type: str
-    required: true
+    choices: [restore, migration]
+    default: restore
+  backup_dir:
+    description: Directory that holds the backups; a restore needs it.
+    type: str
+    default: ""
   database:
     description: Name of the live database; backups of others are refused.
     type: str
-    required: true
+    default: ""
   running_versions:
     description: Versions of the application that the hosts run.
     type: list
@@ -37,6 +42,15 @@ options:
     default: ""
   backup:
     description: Name of a backup. Empty takes that of the release point.
+    type: str
+    default: ""
+  heads:
+    description: Revisions that the release point must have, for V(method=migration). Empty takes any.
+    type: list
+    elements: str
+    default: []
+  version:
+    description: Version of the application that fits O(heads), where no release point has them.
     type: str
     default: ""
 attributes:
@@ -64,7 +78,7 @@ release_point:
   type: dict
   sample: {id: 1.0.0-20261122T030000Z, version: 1.0.0, alembic_heads: [8c1d2e3f4a5b], verified: true}
 backup:
-  description: The backup to restore for it.
+  description: The backup to restore for it; empty for V(method=migration).
   returned: success
   type: dict
   sample: {name: backup_pre_v1.1.0_20261122_030100.dump, path: /var/backups/hunter/backup_pre_v1.1.0_20261122_030100.dump, bytes: 6606028}
@@ -77,17 +91,26 @@ from ansible.module_utils.rollback import module, runs, targets
 ARGUMENT_SPEC = {
     "state_dir": {"type": "str", "required": True},
     "environment_name": {"type": "str", "required": True},
-    "backup_dir": {"type": "str", "required": True},
-    "database": {"type": "str", "required": True},
+    "method": {"type": "str", "choices": ["restore", "migration"], "default": "restore"},
+    "backup_dir": {"type": "str", "default": ""},
+    "database": {"type": "str", "default": ""},
     "running_versions": {"type": "list", "elements": "str", "default": []},
     "release": {"type": "str", "default": ""},
     "backup": {"type": "str", "default": ""},
+    "heads": {"type": "list", "elements": "str", "default": []},
+    "version": {"type": "str", "default": ""},
 }
 
 
 def resolve(params, check_mode):
+    environment = runs.environment_dir(params["state_dir"], params["environment_name"])
+    if params["method"] == "migration":
+        point = targets.for_migration(
+            environment, params["running_versions"], params["release"], params["heads"], params["version"]
+        )
+        return {"changed": False, "release_point": point.as_dict(), "backup": {}}
     target = targets.for_restore(
-        runs.environment_dir(params["state_dir"], params["environment_name"]),
+        environment,
         Path(params["backup_dir"]),
         params["environment_name"],
         params["database"],
@@ -99,7 +122,7 @@ def resolve(params, check_mode):
 
 
 def main() -> None:
-    module.run(ARGUMENT_SPEC, resolve)
+    module.run(ARGUMENT_SPEC, resolve, required_if=[("method", "restore", ("backup_dir", "database"))])
 
 
 if __name__ == "__main__":

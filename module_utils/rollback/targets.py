@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Dict, List, Optional
+from typing import Any, Dict, List, Optional, Sequence
 
 from ansible.module_utils.rollback import clock, journal, ledger, outcome, runs
 from ansible.module_utils.rollback.backups import catalog
@@ -65,6 +65,42 @@ def for_restore(
             "Name a backup with -e backup=<name>.",
         )
     return Target(point, catalog.choose(candidates, point.backup, backup_dir))
+
+
+def for_migration(
+    environment_directory: Path,
+    running_versions: List[str],
+    release: str = "",
+    heads: Sequence[str] = (),
+    version: str = "",
+) -> ReleasePoint:
+    """The release point that `method=migration` goes back to: the named one, else one of schema `heads`, else the previous one.
+
+    Where no release point has these `heads`, `version` says which version of the application fits them. Raises RollbackError.
+    """
+    points = ledger.read(environment_directory)
+    if release:
+        return ledger.find(points, release)
+    if not heads:
+        return ledger.previous(points, _the_running(running_versions), last_rollback(environment_directory, points))
+    fit = [point for point in points if sorted(point.alembic_heads) == sorted(heads)]
+    wanted = [point for point in fit if not version or point.version == version]
+    if wanted:
+        return max(wanted, key=lambda point: (point.verified, points.index(point)))
+    if version:
+        return ReleasePoint(
+            id=f"revision:{','.join(heads)}",
+            version=version,
+            recorded_at="",
+            recorded_by="nobody: -e revision and -e version name it",
+            environment="",
+            database="",
+            alembic_heads=list(heads),
+        )
+    raise RollbackError(
+        f"No release point is at revision {listed(heads)}, so nothing says which version of the application fits it.",
+        "Say it with -e version=<version>.",
+    )
 
 
 def last_rollback(environment_directory: Path, points: List[ReleasePoint]) -> Optional[str]:
