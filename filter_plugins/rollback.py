@@ -22,7 +22,18 @@ _PROJECT = Path(__file__).resolve().parents[1]
 if str(_PROJECT / "module_utils") not in ansible.module_utils.__path__:
     ansible.module_utils.__path__.append(str(_PROJECT / "module_utils"))
 
-from ansible.module_utils.rollback import clock, controller, inputs, outcome, plan, probes, report, runs, words  # noqa: E402
+from ansible.module_utils.rollback import (
+    clock,
+    controller,
+    inputs,
+    migration_plan,
+    outcome,
+    plan,
+    probes,
+    report,
+    runs,
+    words,
+)  # noqa: E402
 from ansible.module_utils.rollback.errors import RollbackError  # noqa: E402
 
 
@@ -147,6 +158,24 @@ def plan_undo_in_place(facts: dict[str, Any]) -> dict[str, Any]:
     return _planned(plan.for_undo_in_place, facts, "earlier", "database", "proof", "safety")
 
 
+def plan_migration(facts: dict[str, Any]) -> dict[str, Any]:
+    """The plan of a downgrade; `facts` has request, point, history, loss, database, application and measured."""
+    return _planned(migration_plan.for_migration, facts, "point", "history", "loss", "database")
+
+
+def plan_undo_migration(facts: dict[str, Any]) -> dict[str, Any]:
+    """The plan of the undo of a downgrade; `facts` has request, earlier, database, application and measured."""
+    return _planned(migration_plan.for_undo, facts, "earlier", "database")
+
+
+def steps_left(steps: list[Any], start: list[str], now: list[str]) -> list[Any]:
+    """Which of `steps`, that begin at the heads `start`, are left for a database at the heads `now`."""
+    try:
+        return migration_plan.steps_left(plain(steps), plain(start), plain(now))
+    except RollbackError as error:
+        raise AnsibleFilterError(str(error)) from error
+
+
 def _planned(build: Any, facts: dict[str, Any], *names: str) -> dict[str, Any]:
     known = plain(facts)
     try:
@@ -175,6 +204,9 @@ class FilterModule:
             "plan_undo": plan_undo,
             "plan_undo_in_place": plan_undo_in_place,
             "unreached": lambda facts: outcome.unreached(**plain(facts)),
+            "plan_migration": plan_migration,
+            "plan_undo_migration": plan_undo_migration,
+            "steps_left": steps_left,
             "plan_text": lambda value: plan.text(plain(value)),
             "complaints": lambda answers, host: probes.complaints(plain(answers), str(host)),
             "controller_process": lambda who: controller.this_process(plain(who) or ""),

@@ -58,6 +58,11 @@ exists:
   description: Whether there is a version table.
   returned: success
   type: bool
+obstacles:
+  description: What stops a downgrade that keeps what it takes away; sentences, each with the way out.
+  returned: success
+  type: list
+  elements: str
 at_work:
   description: Who has a transaction under way and which tables it locks, in words, the oldest first.
   returned: success
@@ -68,7 +73,7 @@ at_work:
 
 from ansible.module_utils.rollback import module
 from ansible.module_utils.rollback.census import DEFAULT_VERSION_TABLE
-from ansible.module_utils.rollback.postgres import at_work, census
+from ansible.module_utils.rollback.postgres import at_work, census, obstacles
 from ansible.module_utils.rollback.postgres.server import ARGUMENTS, Server
 
 ARGUMENT_SPEC = {
@@ -84,8 +89,15 @@ def read(params, check_mode):
         if params["quiet_within_s"]:
             at_work.wait_for_writers(connection, params["quiet_within_s"])
         heads = census.heads(connection, params["version_table"])
+        stops = obstacles.of_migration(connection)
         others = [str(session) for session in at_work.sessions(connection)]
-    return {"changed": False, "heads": heads or [], "exists": heads is not None, "at_work": others}
+    return {
+        "changed": False,
+        "heads": heads or [],
+        "exists": heads is not None,
+        "obstacles": stops,
+        "at_work": others,
+    }
 
 
 def main() -> None:

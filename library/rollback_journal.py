@@ -21,6 +21,10 @@ options:
     description: Id of the run.
     type: str
     default: ""
+  method:
+    description: Method of whose newest run RV(measured) tells.
+    type: str
+    default: restore
   state:
     description:
       - V(read) returns the journal of O(run), the lock, and whatever run was not finished.
@@ -105,7 +109,7 @@ unfinished:
   returned: success
   type: str
 measured:
-  description: Seconds per step of the newest successful run of the same method.
+  description: Seconds per step of the newest successful run of O(method).
   returned: success
   type: dict
 """
@@ -116,6 +120,7 @@ ARGUMENT_SPEC = {
     "state_dir": {"type": "str", "required": True},
     "environment_name": {"type": "str", "required": True},
     "run": {"type": "str", "default": ""},
+    "method": {"type": "str", "default": "restore"},
     "state": {
         "type": "str",
         "choices": ["read", "opened", "began", "done", "failed", "noted", "closed"],

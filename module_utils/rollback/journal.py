@@ -185,15 +185,15 @@ def steps_of(entries: List[Entry]) -> List[StepState]:
     return list(states.values())
 
 
-# Steps after whose begin the live name may stand for the old data, for the new, or for nothing.
-_TOUCHES_LIVE = ("close", "safety", "drop", "swap")
+# Steps after whose begin the live name may stand for the old data, for the new, or for nothing; `down 8c1d2e3f4a5b` is a `down`.
+_TOUCHES_LIVE = ("close", "safety", "drop", "swap", "down", "up", "bring_back")
 
 
 def swapped_of(entries: List[Entry]) -> Optional[bool]:
-    """Whether the live name stands for the restored data; None where that was begun and nobody has looked since."""
+    """Whether the live name stands for the data that the plan leads to; None where that was begun and nobody has looked since."""
     swapped: Optional[bool] = False
     for entry in entries:
-        if entry.step in _TOUCHES_LIVE and entry.event in ("began", "failed"):
+        if entry.step.split(" ")[0] in _TOUCHES_LIVE and entry.event in ("began", "failed"):
             swapped = None
         elif entry.step == "swap" and entry.event == "done":
             swapped = True

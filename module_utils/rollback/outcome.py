@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any, Dict, Mapping
 
+from ansible.module_utils.rollback.words import listed
+
 SUCCEEDED, PUT_BACK, INCOMPLETE, UNDONE = "succeeded", "put_back", "incomplete", "undone"
 
 
@@ -25,6 +27,13 @@ def conclude(record: Mapping[str, Any]) -> Dict[str, Any]:
             else ", and everything that was verified is as it should be"
         )
         return _conclusion(SUCCEEDED, f"{application} {_versions(plan)} serves{undone}.", plan["way_back"])
+    if "migration" in plan and record["swapped"] is not False:
+        told = f"{_schema(record, plan)}, and {application} was left stopped.{why}"
+        if record["swapped"]:
+            told = f"The schema of database {database} is the one to go to, and the run did not get further.{why}"
+        return _conclusion(
+            INCOMPLETE, told, f"{same_again}   (or back: {plan['way_back']})" if record["swapped"] else same_again
+        )
     if record["swapped"] is None and plan.get("strategy") == "in_place":
         safety = next((step["data"].get("backup") for step in steps if step["name"] == "safety"), None)
         kept = f"safety dump {safety}" if safety else f"database {plan['database']['aside']}, or still {database}"
@@ -76,6 +85,14 @@ def unreached(
     return _conclusion(
         INCOMPLETE, f"{host} left no report: it could not be reached, or could not write. {known}", plan["command"]
     )
+
+
+def _schema(record: Mapping[str, Any], plan: Mapping[str, Any]) -> str:
+    """At which revision a downgrade that was cut off, or could not be put back, has left the database."""
+    found = [entry["data"]["heads"] for entry in record["entries"] if "heads" in entry["data"]]
+    ends = f"between {listed(plan['migration']['from'] or ['none'])} and {listed(plan['migration']['to'] or ['none'])}"
+    last = f"last seen at revision {listed(found[-1] or ['none'])}, " if found else ""
+    return f"The schema of database {plan['database']['name']} is {last}{ends}"
 
 
 def _versions(plan: Mapping[str, Any]) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Dict, List, Mapping, Sequence, Tuple
 
-from ansible.module_utils.rollback import forecast, identity
+from ansible.module_utils.rollback import forecast, identity, migration_lines
 from ansible.module_utils.rollback.census import Census
 from ansible.module_utils.rollback.postgres import names
 from ansible.module_utils.rollback.words import amount, count, duration, listed, size, table
@@ -23,6 +23,10 @@ _FIXED_S = {
     "swap": 1.0,
     "start": 10.0,
     "verify": 10.0,
+    "salvage": 1.0,
+    "down": 3.0,
+    "up": 3.0,
+    "bring_back": 2.0,
 }
 _BYTES_PER_S = {"load": 20e6, "analyse": 200e6, "compare": 100e6, "safety": 20e6}
 
@@ -71,6 +75,7 @@ class Request:
     command: str
     inventory: str = ""
     strategy: str = BESIDE
+    accept_data_loss: bool = False
 
     def refusals(self) -> List[str]:
         """A protected environment wants its own name as confirmation."""
@@ -111,9 +116,9 @@ def for_restore(
             *_swap_titles(live.database, incoming, aside, application, to),
         ]
     return {
-        **_plan(
+        **common(
             request,
-            [_step(*title, then.bytes, measured) for title in titles],
+            [step(*title, then.bytes, measured) for title in titles],
             live,
             then,
             database["where"],
@@ -133,9 +138,9 @@ def for_restore(
         ],
         "refusals": [
             *request.refusals(),
-            *_foreign(request, live.database, database),
+            *foreign(request, live.database, database),
             *_restore_refusals(point, live, then),
-            *_unstartable(application, to),
+            *unstartable(application, to),
             *database["obstacles"],
             *proof["problems"],
             *_no_room(request, _safety_room(live, then, backup), proof["free_bytes"]),
@@ -161,8 +166,8 @@ def for_undo(
     to = {host: str(version) for host, version in earlier["application"]["from"].items()}
     refusals = [
         *request.refusals(),
-        *_foreign(request, live.database, database),
-        *_unstartable(application, to),
+        *foreign(request, live.database, database),
+        *unstartable(application, to),
         *database["obstacles"],
     ]
     if then.database_oid != earlier["database"]["oid"]:
@@ -173,9 +178,9 @@ def for_undo(
         )
     titles = _swap_titles(live.database, incoming, set_aside, application, to)
     return {
-        **_plan(
+        **common(
             request,
-            [_step(*title, then.bytes, measured) for title in titles],
+            [step(*title, then.bytes, measured) for title in titles],
             live,
             then,
             database["where"],
@@ -217,9 +222,9 @@ def for_undo_in_place(
     to = {host: str(version) for host, version in earlier["application"]["from"].items()}
     titles = _in_place_titles(backup, incoming, aside, live, then, application, to)
     return {
-        **_plan(
+        **common(
             replace(request, strategy=IN_PLACE),
-            [_step(*title, then.bytes, measured) for title in titles],
+            [step(*title, then.bytes, measured) for title in titles],
             live,
             then,
             database["where"],
@@ -237,8 +242,8 @@ def for_undo_in_place(
             *request.refusals(),
             *proof["problems"],
             *_no_room(request, _safety_room(live, then, backup), proof["free_bytes"]),
-            *_foreign(request, live.database, database),
-            *_unstartable(application, to),
+            *foreign(request, live.database, database),
+            *unstartable(application, to),
             *database["obstacles"],
         ],
         # The version that comes back was rolled back for a reason: its health is looked at, not its endpoints.
@@ -300,7 +305,7 @@ def _swap_titles(
     ]
 
 
-def _plan(
+def common(
     request: Request,
     steps: List[Step],
     live: Census,
@@ -311,7 +316,7 @@ def _plan(
     application: Application,
     to: Mapping[str, str],
 ) -> Dict[str, Any]:
-    """What plans of every method that swaps databases have in common."""
+    """What plans of every method have in common."""
     return {
         "run": request.run,
         "method": request.method,
@@ -345,10 +350,11 @@ def _plan(
     }
 
 
-def _step(step: str, title: str, where: str, effect: str, database_bytes: int, measured: Mapping[str, Any]) -> Step:
+def step(step: str, title: str, where: str, effect: str, database_bytes: int, measured: Mapping[str, Any]) -> Step:
     if step in measured:
         return Step(step, title, where, effect, round(float(measured[step]), 3), estimated=False)
-    seconds = _FIXED_S.get(step, 0.0) + (database_bytes / _BYTES_PER_S[step] if step in _BYTES_PER_S else 0.0)
+    kind = step.split()[0]  # of `down 8c1d2e3f4a5b`
+    seconds = _FIXED_S.get(kind, 0.0) + (database_bytes / _BYTES_PER_S[kind] if kind in _BYTES_PER_S else 0.0)
     return Step(step, title, where, effect, round(seconds, 1), estimated=True)
 
 
@@ -390,8 +396,8 @@ def _no_room(request: Request, needed: int, free: int) -> List[str]:
     ]
 
 
-def _foreign(request: Request, live: str, database: Mapping[str, Any]) -> List[str]:
-    """A database that says it belongs to another environment is not touched, whatever the inventory says."""
+def foreign(request: Request, live: str, database: Mapping[str, Any]) -> List[str]:
+    """A sentence where the database says that it belongs to another environment: it is not touched, whatever the inventory says."""
     carried = database["marker"]
     return (
         [] if carried in ("", request.environment) else [" ".join(identity.foreign(live, carried, request.environment))]
@@ -408,7 +414,7 @@ def _unmarked(point: Mapping[str, Any], database: Mapping[str, Any]) -> List[str
     ]
 
 
-def _unstartable(application: Application, to: Mapping[str, str]) -> List[str]:
+def unstartable(application: Application, to: Mapping[str, str]) -> List[str]:
     lacking = [
         f"{host} ({version})"
         for host, version in sorted(to.items())
@@ -441,8 +447,7 @@ def text(plan: Mapping[str, Any]) -> str:
             "",
             *table([[f"  {name}", said] for name, said in facts]),
             "",
-            "What goes back in time",
-            *_forecast_lines(plan["forecast"]),
+            *(migration_lines.lines(plan["migration"]) if "migration" in plan else _forecast_lines(plan["forecast"])),
             "",
             "Steps",
             *_step_lines(plan["steps"]),
@@ -462,11 +467,14 @@ def _sources(plan: Mapping[str, Any]) -> List[Tuple[str, str]]:
     if "undoes" in plan:
         return [("Undoes", f"run {plan['undoes']}")]
     point, backup = plan["release_point"], plan["backup"]
+    recorded = (
+        f"recorded {point['recorded_at']} by {point['recorded_by']}" if point["recorded_at"] else point["recorded_by"]
+    )
+    said = ("Release point", f"{point['id']}, {recorded}, {'verified' if point['verified'] else 'not verified'}")
+    if "migration" in plan:
+        return [said, *migration_lines.sources(plan["migration"])]
     return [
-        (
-            "Release point",
-            f"{point['id']}, recorded {point['recorded_at']} by {point['recorded_by']}, {'verified' if point['verified'] else 'not verified'}",
-        ),
+        said,
         ("Backup", f"{backup['name']}, {backup['format']}, {size(backup['bytes'])}, read whole and proven just now"),
     ]
 
@@ -476,8 +484,9 @@ def _repeated(name: str, entries: Sequence[str]) -> List[Tuple[str, str]]:
 
 
 def _forecast_lines(entries: Sequence[Mapping[str, Any]]) -> List[str]:
+    title = "What goes back in time"
     if not entries:
-        return ["  nothing: no table was written to since"]
+        return [title, "  nothing: no table was written to since"]
     rows: List[List[Any]] = [["  table", "rows now", "rows then", "inserted", "updated", "deleted"]]
     rows += [
         [
@@ -486,7 +495,7 @@ def _forecast_lines(entries: Sequence[Mapping[str, Any]]) -> List[str]:
         ]
         for entry in entries
     ]
-    return table(rows, "<>>>>>")
+    return [title, *table(rows, "<>>>>>")]
 
 
 def _step_lines(steps: Sequence[Mapping[str, Any]]) -> List[str]:

@@ -28,7 +28,7 @@ def keep(params: Dict[str, Any], check_mode: bool) -> Dict[str, Any]:
         else:
             written.append(state, params["step"], **params["data"])
         changed = True
-    return {"changed": changed, **read(environment, run)}
+    return {"changed": changed, **read(environment, run, params["method"])}
 
 
 def open_run(
@@ -63,8 +63,8 @@ def close_run(environment: Path, run: str, data: Dict[str, Any]) -> None:
     lock.release(environment, run)
 
 
-def read(environment: Path, run: str) -> Dict[str, Any]:
-    """What the record says of `run` (where it is not empty) and of the environment."""
+def read(environment: Path, run: str, method: str) -> Dict[str, Any]:
+    """What the record says of `run` (where it is not empty), of the environment, and of how long `method` takes there."""
     entries = Journal(runs.run_dir(environment, run)).entries() if run else []
     held = lock.holder(environment)
     return {
@@ -77,7 +77,7 @@ def read(environment: Path, run: str) -> Dict[str, Any]:
         "elapsed_s": elapsed_s(entries),
         "lock": held.as_dict() if held else {},
         "unfinished": unfinished(environment),
-        "measured": measured(environment, run.rpartition("-")[2] or "restore"),
+        "measured": measured(environment, method),
     }
 
 

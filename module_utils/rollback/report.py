@@ -7,7 +7,11 @@ from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
 from ansible.module_utils.rollback import outcome
 from ansible.module_utils.rollback.words import duration
 
-METHOD_NAMES = {"restore": "Database Restore", "undo": "Undo of an earlier run"}
+METHOD_NAMES = {
+    "restore": "Database Restore",
+    "migration": "Database Migration Rollback",
+    "undo": "Undo of an earlier run",
+}
 _STATUS = {
     outcome.SUCCEEDED: "Resolved",
     outcome.PUT_BACK: "Pending: nothing was changed",
@@ -64,6 +68,9 @@ def build(record: Mapping[str, Any], notes: Mapping[str, Any]) -> Dict[str, Any]
 
 def _set_aside(plan: Mapping[str, Any], steps: Mapping[str, Mapping[str, Any]], swapped: bool) -> Tuple[str, str]:
     """As what, and under which name or path, is kept what was there before."""
+    if "migration" in plan:
+        kept = plan["migration"]["salvage"] if steps.get("salvage", {}).get("status") == "done" else ""
+        return ("schema", str(kept)) if kept else ("", "")
     safety = steps.get("safety", {}).get("data", {}).get("backup")
     if safety:
         return "safety dump", str(safety)

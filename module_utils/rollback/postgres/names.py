@@ -1,4 +1,4 @@
-"""Names of the databases that a run makes, sets aside and finds again."""
+"""Names of the databases and schemas that a run makes, sets aside and finds again."""
 
 from __future__ import annotations
 
@@ -20,6 +20,11 @@ def restore_name(database: str, run: str) -> str:
 def quarantine_name(database: str, run: str) -> str:
     """The name under which `run` sets the live database aside."""
     return _checked(f"{database}__before_{runs.stamp_of(run)}", database)
+
+
+def salvage_name(run: str) -> str:
+    """The schema, in the live database, that keeps what the downgrade of `run` takes away."""
+    return f"rollback_salvage_{runs.stamp_of(run).lower()}"
 
 
 def quarantine_stamp(name: str, database: str) -> Optional[str]:

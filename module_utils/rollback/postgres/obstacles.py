@@ -1,4 +1,4 @@
-"""What would stop a swap of databases, found before anything is touched."""
+"""What would stop a swap of databases or a downgrade, found before anything is touched."""
 
 from __future__ import annotations
 
@@ -55,6 +55,17 @@ _CHECKS: List[Tuple[str, str]] = [
 ]
 
 
+# What stops a downgrade that keeps what it takes away.
+_OF_MIGRATION: List[Tuple[str, str]] = [
+    _CHECKS[0],
+    (
+        "SELECT current_user WHERE NOT has_database_privilege(current_database(), 'CREATE')",
+        "The operator's role {} may not create the schema that keeps what is dropped."
+        " Run GRANT CREATE ON DATABASE … TO it, or make it a member of the owner's role.",
+    ),
+]
+
+
 # Those that send whole servers' changes have no database; a base backup is no reader.
 _STANDBYS = """
 SELECT coalesce(nullif(r.application_name, ''), 'unnamed') FROM pg_stat_replication r JOIN pg_stat_activity a USING (pid)
@@ -64,6 +75,11 @@ WHERE a.datname IS NULL AND r.state IS DISTINCT FROM 'backup' ORDER BY 1"""
 def find(connection: "psycopg.Connection[Any]", database: str) -> List[str]:
     """Sentences, one per obstacle, each with the way out; empty where nothing stands in the way."""
     return _sentences(connection, database, _CHECKS)
+
+
+def of_migration(connection: "psycopg.Connection[Any]") -> List[str]:
+    """The same for a downgrade of the connected database."""
+    return _sentences(connection, "", _OF_MIGRATION)
 
 
 def holders(connection: "psycopg.Connection[Any]", database: str) -> List[str]:

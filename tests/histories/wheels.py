@@ -1,0 +1,145 @@
+"""Migration histories that nobody here wrote: wheels from PyPI, unpacked below .tools/histories, and a Python to run them.
+
+Nothing of them is in this repository. The first call that needs a wheel downloads it; its checksum is pinned, so that the
+truth measured with one machine's wheel holds for another's. The migrations run in an environment of their own, which
+holds what they import (requirements.txt beside this file) and never sees our tools; the wheel itself is on the path.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import venv
+import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+HOME = ROOT / ".tools" / "histories"
+REQUIREMENTS = Path(__file__).with_name("requirements.txt")
+
+
+@dataclass(frozen=True)
+class Wheel:
+    """One row: a pinned wheel, where in it the migrations lie, and what the application wants to find when it is imported.
+
+    `environment` may name the directory of the application with `{home}`.
+    """
+
+    version: str
+    sha256: str
+    versions: str
+    environment: dict[str, str] = field(default_factory=dict)
+
+
+WHEELS = {
+    "mlflow": Wheel(
+        "3.18.0",
+        "be7d84ba0d0b12392f5b53260cdb3e6d7b7ef4b80c29da90a89b5a1f6db7102f",
+        "mlflow/store/db_migrations/versions",
+    ),
+    "apache-airflow-core": Wheel(
+        "3.3.2",
+        "99258922bccec15be4700ff89f3c942b8acd93407e263c287ce863e671bb3c50",
+        "airflow/migrations/versions",
+        {"AIRFLOW_HOME": "{home}/airflow", "AIRFLOW__CORE__UNIT_TEST_MODE": "False"},
+    ),
+    "jupyterhub": Wheel(
+        "6.1.1",
+        "ae20ed7b3d7cef1dd5d51e28723fd53853d69f732e7a9e84a73136acab454248",
+        "jupyterhub/alembic/versions",
+    ),
+    "optuna": Wheel(
+        "5.0.0",
+        "5fff892ae6baf4948c810c5b8635ec67e08efb0709b41cb73b14e30391d44720",
+        "optuna/storages/_rdb/alembic/versions",
+    ),
+    "prefect": Wheel(
+        "3.9.1",
+        "0c662e26e971b617993eed1f3d02fb8bc3c2dd47bee521b495f6e4dfeb38ae74",
+        "prefect/server/database/_migrations/versions/postgresql",
+        {"PREFECT_HOME": "{home}/prefect"},
+    ),
+    "argilla-server": Wheel(
+        "2.8.0",
+        "e21a5c979ef6536fca634dc957469daca8fb09440c39b2fbeefb223459cc61e0",
+        "argilla_server/alembic/versions",
+    ),
+}
+
+
+def history(name: str) -> Path:
+    """The directory of the migrations of `name`, a key of WHEELS."""
+    return source(name) / WHEELS[name].versions
+
+
+def source(name: str) -> Path:
+    """The directory that is to stand on the path for the migrations to import their own package: the unpacked wheel."""
+    wheel = WHEELS[name]
+    place = HOME / f"{name}-{wheel.version}"
+    with _one_at_a_time():
+        if not place.exists():
+            with tempfile.TemporaryDirectory(dir=HOME) as temporary:
+                whole = Path(temporary) / "whole"
+                with zipfile.ZipFile(_download(name, wheel, Path(temporary))) as archive:
+                    archive.extractall(whole)
+                whole.rename(place)
+    return place
+
+
+def python(name: str) -> Path:
+    """The Python in which the migrations of `name` run, with `environment(name)`. All of them share one for now."""
+    source(name)
+    interpreter = HOME / "venv" / "bin" / "python"
+    stamp = HOME / "venv" / "installed"
+    wanted = hashlib.sha256(REQUIREMENTS.read_bytes()).hexdigest()
+    with _one_at_a_time():
+        if not (stamp.exists() and stamp.read_text() == wanted):
+            shutil.rmtree(HOME / "venv", ignore_errors=True)
+            venv.create(HOME / "venv", with_pip=True, symlinks=True)
+            _pip(interpreter, "install", "--no-compile", "--requirement", str(REQUIREMENTS))
+            stamp.write_text(wanted)
+    return interpreter
+
+
+def environment(name: str) -> dict[str, str]:
+    """The environment in which the migrations of `name` run: none of our variables but those any program needs."""
+    own = {key: value.format(home=HOME / "homes") for key, value in WHEELS[name].environment.items()}
+    kept = {key: os.environ[key] for key in ("HOME", "LANG", "LC_ALL", "TMPDIR", "TZ") if key in os.environ}
+    path = f"{HOME / 'venv' / 'bin'}{os.pathsep}{os.environ['PATH']}"
+    return {**kept, "PATH": path, "PYTHONPATH": str(source(name)), "PYTHONDONTWRITEBYTECODE": "", **own}
+
+
+def _download(name: str, wheel: Wheel, directory: Path) -> Path:
+    _pip(
+        Path(sys.executable),
+        *("download", "--no-deps", "--only-binary", ":all:", "--dest", str(directory), f"{name}=={wheel.version}"),
+    )
+    (path,) = directory.glob("*.whl")
+    found = hashlib.sha256(path.read_bytes()).hexdigest()
+    if found != wheel.sha256:
+        raise ValueError(f"{path.name} has the checksum {found}, and {wheel.sha256} was pinned in wheels.py.")
+    return path
+
+
+def _pip(interpreter: Path, *arguments: str) -> None:
+    command = [interpreter, "-m", "pip", "--quiet", "--no-input", "--disable-pip-version-check", *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=900, check=False)
+    if done.returncode != 0:
+        raise RuntimeError(f"pip {arguments[0]} failed:\n{done.stderr}")
+
+
+@contextmanager
+def _one_at_a_time() -> Iterator[None]:
+    """Test processes start together, and each finds the wheel missing."""
+    HOME.mkdir(parents=True, exist_ok=True)
+    with (HOME / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
