@@ -22,7 +22,7 @@ _PROJECT = Path(__file__).resolve().parents[1]
 if str(_PROJECT / "module_utils") not in ansible.module_utils.__path__:
     ansible.module_utils.__path__.append(str(_PROJECT / "module_utils"))
 
-from ansible.module_utils.rollback import (
+from ansible.module_utils.rollback import (  # noqa: E402
     clock,
     controller,
     inputs,
@@ -33,7 +33,7 @@ from ansible.module_utils.rollback import (
     report,
     runs,
     words,
-)  # noqa: E402
+)
 from ansible.module_utils.rollback.errors import RollbackError  # noqa: E402
 
 

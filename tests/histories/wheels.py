@@ -41,8 +41,8 @@ class Wheel:
 
 WHEELS = {
     "mlflow": Wheel(
-        "3.18.0",
-        "be7d84ba0d0b12392f5b53260cdb3e6d7b7ef4b80c29da90a89b5a1f6db7102f",
+        "3.17.2",
+        "4e44c03791beb518d8b0a40b0982d958c2634d902f46d67d7907c82107f21fac",
         "mlflow/store/db_migrations/versions",
     ),
     "apache-airflow-core": Wheel(
@@ -62,8 +62,8 @@ WHEELS = {
         "optuna/storages/_rdb/alembic/versions",
     ),
     "prefect": Wheel(
-        "3.9.1",
-        "0c662e26e971b617993eed1f3d02fb8bc3c2dd47bee521b495f6e4dfeb38ae74",
+        "3.8.8",
+        "1ed2f23d07ce5198d2bf9bee0d03262717eac2727e1fa0c9ccb6024722f01a3b",
         "prefect/server/database/_migrations/versions/postgresql",
         {"PREFECT_HOME": "{home}/prefect"},
     ),

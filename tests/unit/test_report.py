@@ -25,7 +25,7 @@ def run(tmp_path, monkeypatch):
                     result["checks"] = [{"name": "rows", "ok": True, "detail": "2 rows"}]
         for event, step, data in then:
             journal.append(event, step, **data)
-        return report.build(record.read(tmp_path, RUN), notes or {})
+        return report.build(record.read(tmp_path, RUN, "restore"), notes or {})
 
     return build
 

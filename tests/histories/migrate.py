@@ -1,0 +1,87 @@
+"""Runs in the application's own environment: what Alembic itself says of a history, and its migrations, one at a time.
+
+    python migrate.py VERSIONS-DIRECTORY
+
+Reads one request per line from standard input and answers each with one line, both JSON:
+
+    {"do": "graph"}                                        heads, bases, and every revision from the newest to the oldest
+    {"do": "upgrade", "url": URL, "revisions": [...]}      these, in this order
+    {"do": "downgrade", "url": URL, "revisions": [...]}    these are taken back, in this order
+
+An answer with the key "failed" holds the error, and the revision at which it happened.
+"""
+
+import json
+import os
+import sys
+import traceback
+
+from alembic.config import Config
+from alembic.runtime.environment import EnvironmentContext
+from alembic.runtime.migration import MigrationStep
+from alembic.script import ScriptDirectory
+from sqlalchemy import create_engine, pool
+
+
+def graph(script):
+    return {
+        "heads": sorted(script.get_heads()),
+        "bases": sorted(script.get_bases()),
+        "walk": [
+            {
+                "revision": revision.revision,
+                "down_revisions": sorted(revision._versioned_down_revisions),
+                "path": os.path.basename(revision.path),
+            }
+            for revision in script.walk_revisions()
+        ],
+    }
+
+
+def migrate(config, script, do, url, revisions):
+    make = {"upgrade": MigrationStep.upgrade_from_script, "downgrade": MigrationStep.downgrade_from_script}[do]
+    steps = [make(script.revision_map, script.get_revision(revision)) for revision in revisions]
+    at = [None]
+
+    def in_turn(_current, _context):
+        for step in steps:
+            at[0] = step.revision.revision
+            yield step
+
+    engine = create_engine(url, poolclass=pool.NullPool)
+    try:
+        # No env.py of the application: that one wants its settings and its own idea of where the database is.
+        with EnvironmentContext(config, script, fn=in_turn) as environment, engine.connect() as connection:
+            environment.configure(connection=connection, transaction_per_migration=True, render_as_batch=True)
+            with environment.begin_transaction():
+                environment.run_migrations()
+            # What SQLAlchemy begins by itself is rolled back on closing.
+            connection.commit()
+    except Exception as error:  # noqa: BLE001 - whatever a migration raises is what we want to know
+        traceback.print_exc()
+        return {"failed": f"{type(error).__name__}: {error}".split("\n[SQL")[0].strip(), "revision": at[0]}
+    finally:
+        engine.dispose()
+    return {}
+
+
+def main():
+    # Applications print; the answers must arrive alone.
+    answers = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)
+    config = Config()
+    config.set_main_option("script_location", os.path.dirname(sys.argv[1]))
+    config.set_main_option("version_locations", sys.argv[1])
+    config.set_main_option("path_separator", "newline")
+    script = ScriptDirectory.from_config(config)
+    for line in sys.stdin:
+        request = json.loads(line)
+        if request["do"] == "graph":
+            answer = graph(script)
+        else:
+            answer = migrate(config, script, **request)
+        print(json.dumps(answer), file=answers, flush=True)
+
+
+if __name__ == "__main__":
+    main()
