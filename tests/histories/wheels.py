@@ -104,7 +104,7 @@ def python(name: str) -> Path:
         if not (stamp.exists() and stamp.read_text() == wanted):
             shutil.rmtree(HOME / "venv", ignore_errors=True)
             venv.create(HOME / "venv", with_pip=True, symlinks=True)
-            _pip(interpreter, "install", "--no-compile", "--requirement", str(REQUIREMENTS))
+            _pip(interpreter, "install", "--no-compile", "--no-deps", "--requirement", str(REQUIREMENTS))
             stamp.write_text(wanted)
     return interpreter
 
@@ -133,7 +133,8 @@ def _pip(interpreter: Path, *arguments: str) -> None:
     command = [interpreter, "-m", "pip", "--quiet", "--no-input", "--disable-pip-version-check", *arguments]
     done = subprocess.run(command, capture_output=True, text=True, timeout=900, check=False)
     if done.returncode != 0:
-        raise RuntimeError(f"pip {arguments[0]} failed:\n{done.stderr}")
+        errors = [line for line in done.stderr.splitlines() if not line.startswith("WARNING")]
+        raise RuntimeError("\n".join([f"pip {arguments[0]} failed.", *errors]))
 
 
 @contextmanager

@@ -27,12 +27,12 @@ ROWS = 20_000
 REASON = "the API answers 500"
 
 
-def made() -> Iterator["Place"]:
-    """A place on a bad day, for as long as the caller needs it."""
+def made(bad: str = "1.1.0") -> Iterator["Place"]:
+    """A place on the day when version `bad` came, for as long as the caller needs it."""
     # Not below pytest's own directory: every run of pytest closes that to the user as whom PostgreSQL runs.
     place = Place(Path(tempfile.mkdtemp(prefix="rollback-place-")))
     try:
-        place.begin()
+        place.begin(bad=bad)
         yield place
     finally:
         place.lab.destroy()
@@ -58,14 +58,14 @@ class Place:
         self.reports = home / "reports"
         self.lab = Lab(home, postgres_bin=postgres_bin, say=lambda line: None)
 
-    def begin(self, rows: int = ROWS, **backup: object) -> None:
+    def begin(self, rows: int = ROWS, bad: str = "1.1.0", **backup: object) -> None:
         """A good day, a proven backup, a release point; then the bad release, and users who write."""
         self.lab.up()
         self.lab.deploy("1.0.0")
         self.lab.fill(rows)
-        self.must("playbooks/backup.yml", next="1.1.0", **backup)
+        self.must("playbooks/backup.yml", next=bad, **backup)
         self.must("playbooks/record_release.yml")
-        self.lab.deploy("1.1.0")
+        self.lab.deploy(bad)
         self.lab.use(20)
         self.wait_for_worker()
 

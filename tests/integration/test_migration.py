@@ -1,0 +1,180 @@
+"""`-e method=migration` on a release whose migrations lose data: down, and wholly back again; and what may go wrong in between."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+
+import pytest
+from place import REASON, made
+
+pytestmark = [pytest.mark.postgres, pytest.mark.slow, pytest.mark.timeout(900)]
+
+GOOD, BAD = "1.0.0", "1.2.0"
+GOOD_HEAD, MIDDLE, PHONES, BAD_HEAD = "d6a0985c3e1f", "b83f5e02d6ca", "7e4d21c9a058", "19b7f60c3d42"
+QUICK = {
+    "assess_rounds": 1,
+    "verify_successes": 1,
+    "verify_interval_s": 0.1,
+    "alembic_downgrade_lock_timeout_s": 0.5,
+    "alembic_downgrade_attempts": 2,
+    "alembic_downgrade_pause_s": 0.2,
+}
+
+
+@pytest.fixture(scope="module")
+def place():
+    yield from made(BAD)
+
+
+@pytest.fixture(scope="module")
+def before(place):
+    """What is in the database before anything is taken back."""
+    return place.content("hunter")
+
+
+def roll_back(place, *options, **variables):
+    return place.run("rollback.yml", *options, method="migration", reason=REASON, **QUICK, **variables)
+
+
+def is_as_before(place, before):
+    assert place.content("hunter") == before
+    assert place.lab.status()["answers"] == BAD
+    assert not (place.environment_dir / "lock").exists()
+
+
+def test_the_check_shows_path_loss_locks_and_sql_and_changes_nothing(place, before):
+    found = place.fingerprint()
+    answer = roll_back(place, "--check")
+    assert answer.code == 0, answer.output
+    with place.lab.connect() as connection:
+        (phones,) = connection.execute("SELECT count(phone) FROM leads").fetchone()
+        (calls,) = connection.execute("SELECT count(*) FROM calls").fetchone()
+    assert phones == calls > 0
+    for words in (
+        f"Take back {BAD_HEAD}",
+        f"Take back {PHONES}",
+        f"Take back {MIDDLE}",
+        f"leads: phone {phones} values yes",
+        f"calls {calls} rows yes",
+        "ACCESS EXCLUSIVE",
+        "ALTER TABLE leads DROP COLUMN phone",
+        "DROP TABLE campaigns",
+        f"schema {GOOD_HEAD}",
+    ):
+        assert words in answer, f"{words} is not in {answer.output}"
+    assert place.fingerprint() == found
+
+
+def test_down_and_back_again_loses_nothing(place, before):
+    down = roll_back(place)
+    assert down.code == 0, down.output
+    report = place.report()
+    assert report["outcome"] == "succeeded"
+    assert place.lab.status()["answers"] == GOOD
+    found = place.census("hunter")
+    assert found.alembic_heads == [GOOD_HEAD]
+    assert "public.calls" not in found.tables
+    assert any(name.startswith(f"{report['set_aside']}.") for name in found.tables)
+    assert report["set_aside"] in down
+    place.must("undo.yml", run=report["run"], **QUICK)
+    assert place.report()["outcome"] == "succeeded"
+    is_as_before(place, before)
+
+
+@contextmanager
+def reader(place, statement="SELECT count(*) FROM leads"):
+    """A session that has read a table and stays in its transaction."""
+    with place.lab.connect() as connection, connection.transaction():
+        connection.execute(statement)
+        yield
+
+
+def test_a_lock_that_is_not_to_be_had_is_told_with_who_holds_it(place, before):
+    with reader(place):
+        answer = roll_back(place)
+    assert answer.code != 0
+    assert place.report()["outcome"] == "put_back", answer.output
+    assert "could not be taken back: a lock was not to be had in 2 attempts of 0.5 s" in answer
+    assert "idle in transaction" in answer
+    assert "locks leads" in answer
+    is_as_before(place, before)
+
+
+@contextmanager
+def in_the_way(place):
+    """A view of somebody's, which keeps the oldest of the three from dropping its column."""
+    with place.lab.connect() as connection:
+        connection.execute("CREATE VIEW somebodys AS SELECT source FROM leads")
+        try:
+            yield
+        finally:
+            connection.execute("DROP VIEW somebodys")
+
+
+def test_a_step_that_fails_half_way_is_put_back(place, before):
+    with in_the_way(place):
+        answer = roll_back(place)
+    assert answer.code != 0
+    assert place.report()["outcome"] == "put_back", answer.output
+    assert f"Revision {MIDDLE} could not be taken back" in answer
+    assert "other objects depend on it" in answer
+    assert [step["status"] for step in place.report()["timeline"] if step["id"] == f"up {PHONES}"] == ["done"]
+    is_as_before(place, before)
+
+
+def test_it_may_stop_there_and_the_same_command_goes_on(place, before):
+    with in_the_way(place):
+        answer = roll_back(place, alembic_downgrade_on_failure="stop")
+    assert answer.code != 0
+    report = place.report()
+    assert report["outcome"] == "incomplete", answer.output
+    assert f"last seen at revision {MIDDLE}" in report["sentence"]
+    assert place.lab.status()["answers"] is None
+    again = roll_back(place)
+    assert again.code == 0, again.output
+    assert (place.report()["run"], place.report()["outcome"]) == (report["run"], "succeeded")
+    assert place.census("hunter").alembic_heads == [GOOD_HEAD]
+    place.must("undo.yml", run=report["run"], **QUICK)
+    is_as_before(place, before)
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"revision": "0000000"}, "0000000"),
+        ({"revision": BAD_HEAD}, "is at revision 19b7f60c3d42 already, so there is nothing to take back"),
+        ({"revision": MIDDLE}, f"No release point is at revision {MIDDLE}"),
+        ({"revision": "-9"}, "-9"),
+        ({"revision": "-1", "version": "9.9.9"}, "not among the releases of hunter-1 (9.9.9)"),
+        ({"rollback_version_table": "public.other"}, "There is no table public.other"),
+    ],
+)
+def test_bad_input_changes_nothing(place, before, given, said):
+    found = place.fingerprint()
+    answer = roll_back(place, **given)
+    assert answer.code != 0
+    assert said in answer, answer.output
+    assert place.fingerprint() == found
+
+
+def test_a_migration_that_only_pretends_to_go_back_is_refused(bad_day):
+    found = bad_day.fingerprint()
+    answer = roll_back(bad_day)
+    assert answer.code != 0
+    assert "Revision 4ac9d7180e3b cannot be taken back" in answer
+    assert "-e method=restore" in answer
+    assert bad_day.fingerprint() == found
+
+
+def test_what_the_old_version_writes_meanwhile_stays(place, before):
+    assert roll_back(place).code == 0
+    run = place.report()["run"]
+    with place.lab.connect() as connection:
+        (newest,) = connection.execute("SELECT max(id) FROM leads").fetchone()
+        connection.execute("UPDATE leads SET note = 'written by the old version' WHERE id = %s", [newest])
+    place.must("undo.yml", run=run, **QUICK)
+    with place.lab.connect() as connection:
+        assert connection.execute("SELECT note, phone IS NOT NULL FROM leads WHERE id = %s", [newest]).fetchone() == (
+            "written by the old version",
+            True,
+        )
