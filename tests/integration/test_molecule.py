@@ -1,4 +1,4 @@
-"""The Molecule scenario, as `molecule test` runs it."""
+"""The Molecule scenarios, as `molecule test` runs them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ from place import ROOT
 @pytest.mark.postgres
 @pytest.mark.slow
 @pytest.mark.timeout(900)
-def test_the_default_scenario():
+@pytest.mark.parametrize("scenario", ["default", "migration"])
+def test_the_scenario(scenario):
     # Not below pytest's own directory: every run of pytest closes that to the user as whom PostgreSQL runs.
     ephemeral = tempfile.mkdtemp(prefix="rollback-molecule-")
     bin_dir = Path(sys.executable).parent
@@ -34,10 +35,14 @@ def test_the_default_scenario():
     usual = {"cwd": ROOT, "env": environment, "stdin": subprocess.DEVNULL, "text": True}
     try:
         done = subprocess.run(
-            [*molecule, "test"], check=False, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, **usual
+            [*molecule, "test", "--scenario-name", scenario],
+            check=False,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            **usual,
         )
         assert done.returncode == 0, done.stdout[-20_000:]
         assert " passed" in done.stdout
     finally:
-        subprocess.run([*molecule, "destroy"], check=False, capture_output=True, **usual)
+        subprocess.run([*molecule, "destroy", "--scenario-name", scenario], check=False, capture_output=True, **usual)
         shutil.rmtree(ephemeral, ignore_errors=True)
