@@ -65,8 +65,8 @@ options:
     default: false
 attributes:
   check_mode:
-    support: partial
-    description: Runs only what is O(read_only).
+    support: full
+    description: Runs only what is O(read_only); of anything else it says C(not_run).
 author: [The Rollback authors]
 """
 

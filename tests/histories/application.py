@@ -35,8 +35,15 @@ class Application:
     def downgrade(self, url: str, revisions: Sequence[str]) -> None:
         self._migrate("downgrade", url, revisions)
 
+    def create_all(self, url: str, models: str, stamp: Sequence[str]) -> None:
+        """Make the tables of `models`, a declarative base written as `module:name`, and note `stamp` as its revisions."""
+        self._must({"do": "create_all", "url": url, "models": models, "stamp": list(stamp)})
+
     def _migrate(self, do: str, url: str, revisions: Sequence[str]) -> None:
-        answer = self._ask({"do": do, "url": url, "revisions": list(revisions)})
+        self._must({"do": do, "url": url, "revisions": list(revisions)})
+
+    def _must(self, request: dict[str, Any]) -> None:
+        answer = self._ask(request)
         if "failed" in answer:
             raise MigrationFailed(answer["failed"])
 

@@ -25,7 +25,7 @@ TRIES = 12
 COLUMNS = """
 SELECT a.attrelid::int8, a.attnum, a.attname, format_type(a.atttypid, a.atttypmod), t.typname, t.typtype::text,
        t.typcategory::text, coalesce(e.typname, ''), coalesce(nullif(a.atttypmod, -1), 0), a.attnotnull,
-       a.attgenerated <> '' OR a.attidentity <> '' OR coalesce(pg_get_expr(d.adbin, d.adrelid) LIKE 'nextval(%%', false),
+       a.attgenerated <> '' OR a.attidentity <> '' OR coalesce(pg_get_expr(d.adbin, d.adrelid) LIKE 'nextval(%', false),
        (SELECT array_agg(enumlabel::text ORDER BY enumsortorder) FROM pg_enum
         WHERE enumtypid = CASE WHEN t.typelem <> 0 THEN t.typelem ELSE t.oid END)
 FROM pg_attribute a
@@ -305,4 +305,3 @@ SCALARS: dict[str, Callable[[int, int], Any]] = {
     "tstzrange": lambda turn, place: f"[2024-01-{1 + turn % 20:02},2024-02-01)",
     "hstore": lambda turn, place: f"turn=>{turn}",
 }
-# Text is made by length and has no row; a type that is in no row is tried as text.

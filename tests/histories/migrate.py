@@ -5,12 +5,15 @@
 Reads one request per line from standard input and answers each with one line, both JSON:
 
     {"do": "graph"}                                        heads, bases, and every revision from the newest to the oldest
+    {"do": "create_all", "url": URL, "models": "module:Base", "stamp": [...]}
+                                                           the tables of these models, noted as these revisions
     {"do": "upgrade", "url": URL, "revisions": [...]}      these, in this order
     {"do": "downgrade", "url": URL, "revisions": [...]}    these are taken back, in this order
 
 An answer with the key "failed" holds the error, and the revision at which it happened.
 """
 
+import importlib
 import json
 import os
 import sys
@@ -18,7 +21,7 @@ import traceback
 
 from alembic.config import Config
 from alembic.runtime.environment import EnvironmentContext
-from alembic.runtime.migration import MigrationStep
+from alembic.runtime.migration import MigrationContext, MigrationStep
 from alembic.script import ScriptDirectory
 from sqlalchemy import create_engine, pool
 
@@ -65,6 +68,18 @@ def migrate(config, script, do, url, revisions):
     return {}
 
 
+def create_all(script, url, models, stamp):
+    module, _, name = models.partition(":")
+    base = getattr(importlib.import_module(module), name)
+    engine = create_engine(url, poolclass=pool.NullPool)
+    with engine.begin() as connection:
+        base.metadata.create_all(connection)
+        if stamp:
+            MigrationContext.configure(connection).stamp(script, tuple(stamp))
+    engine.dispose()
+    return {}
+
+
 def main():
     # Applications print; the answers must arrive alone.
     answers = os.fdopen(os.dup(1), "w")
@@ -76,10 +91,13 @@ def main():
     script = ScriptDirectory.from_config(config)
     for line in sys.stdin:
         request = json.loads(line)
-        if request["do"] == "graph":
+        do = request.pop("do")
+        if do == "graph":
             answer = graph(script)
+        elif do == "create_all":
+            answer = create_all(script, **request)
         else:
-            answer = migrate(config, script, **request)
+            answer = migrate(config, script, do, **request)
         print(json.dumps(answer), file=answers, flush=True)
 
 

@@ -17,6 +17,8 @@ import psycopg
 from psycopg import sql
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "examples" / "hunter"))
+sys.path.insert(0, str(Path(__file__).parents[1]))
+import real_parts
 import throwaway_postgres
 
 # A migration that waits for a lock waits for itself; one that loops is a finding, not a reason to wait.
@@ -66,8 +68,7 @@ def throwaway() -> Iterator[Databases]:
         user = throwaway_postgres.system_user()
         with (place / "log").open("w") as log:
             process = subprocess.Popen(
-                [server.bin_dir / "postgres", "-D", server.data_dir, "-c", "autovacuum=off", "-c", "wal_level=minimal"]
-                + ["-c", "max_wal_senders=0"],
+                [server.bin_dir / "postgres", "-D", server.data_dir, "-c", "autovacuum=off"],
                 cwd="/",
                 stdout=log,
                 stderr=log,

@@ -30,12 +30,17 @@ REQUIREMENTS = Path(__file__).with_name("requirements.txt")
 class Wheel:
     """One row: a pinned wheel, where in it the migrations lie, and what the application wants to find when it is imported.
 
-    `environment` may name the directory of the application with `{home}`.
+    Where the first migration is not the beginning of the schema, `models_at_base` (`module:Base`) or `sql_at_base` (a file
+    beside this one) is. An application that makes its tables from `models_at_head` and never runs its oldest migrations
+    is taken down from there. `environment` may name a directory for the application with `{home}`.
     """
 
     version: str
     sha256: str
     versions: str
+    models_at_head: str = ""
+    models_at_base: str = ""
+    sql_at_base: str = ""
     environment: dict[str, str] = field(default_factory=dict)
 
 
@@ -44,28 +49,32 @@ WHEELS = {
         "3.17.2",
         "4e44c03791beb518d8b0a40b0982d958c2634d902f46d67d7907c82107f21fac",
         "mlflow/store/db_migrations/versions",
+        models_at_base="mlflow.store.tracking.dbmodels.initial_models:Base",
     ),
     "apache-airflow-core": Wheel(
         "3.3.2",
         "99258922bccec15be4700ff89f3c942b8acd93407e263c287ce863e671bb3c50",
         "airflow/migrations/versions",
-        {"AIRFLOW_HOME": "{home}/airflow", "AIRFLOW__CORE__UNIT_TEST_MODE": "False"},
+        environment={"AIRFLOW_HOME": "{home}/airflow", "AIRFLOW__CORE__UNIT_TEST_MODE": "False"},
     ),
     "jupyterhub": Wheel(
         "6.1.1",
         "ae20ed7b3d7cef1dd5d51e28723fd53853d69f732e7a9e84a73136acab454248",
         "jupyterhub/alembic/versions",
+        models_at_head="jupyterhub.orm:Base",
+        sql_at_base="jupyterhub.sql",
     ),
     "optuna": Wheel(
         "5.0.0",
         "5fff892ae6baf4948c810c5b8635ec67e08efb0709b41cb73b14e30391d44720",
         "optuna/storages/_rdb/alembic/versions",
+        models_at_head="optuna.storages._rdb.models:BaseModel",
     ),
     "prefect": Wheel(
         "3.8.8",
         "1ed2f23d07ce5198d2bf9bee0d03262717eac2727e1fa0c9ccb6024722f01a3b",
         "prefect/server/database/_migrations/versions/postgresql",
-        {"PREFECT_HOME": "{home}/prefect"},
+        environment={"PREFECT_HOME": "{home}/prefect"},
     ),
     "argilla-server": Wheel(
         "2.8.0",

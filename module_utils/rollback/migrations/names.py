@@ -1,0 +1,156 @@
+"""What tables and columns were called before a migration, while it renames, creates, copies and drops them.
+
+A loss is told in the names that the live database has now, since there it is counted and saved; and what a migration
+has created or copied itself is nothing to lose.
+"""
+
+from __future__ import annotations
+
+from copy import deepcopy
+from dataclasses import replace
+from typing import Dict, List, Optional, Sequence, Set, Tuple
+
+from ansible.module_utils.rollback.migrations.operations import COLUMN, ROWS, TABLE, VALUES, Loss
+
+# Schema and name. The schema that most search paths lead to counts as unnamed: scripts say it or leave it out at will.
+Table = Tuple[str, str]
+_DEFAULT_SCHEMA = "public"
+
+
+def table_key(schema: Optional[str], name: str) -> Table:
+    return ("" if not schema or schema == _DEFAULT_SCHEMA else schema, name)
+
+
+class Names:
+    """Where each table and column of the moment comes from. None stands for what was not there before."""
+
+    def __init__(self) -> None:
+        self._tables: Dict[Table, Optional[Table]] = {}
+        self._columns: Dict[Table, Dict[str, Optional[str]]] = {}
+        # Of what was there before, by the names of before: where its content has a second home now.
+        self._copied_columns: Dict[Tuple[Table, str], Tuple[Table, str]] = {}
+        self._copied_rows: Dict[Table, Set[str]] = {}
+
+    def copy(self) -> "Names":
+        return deepcopy(self)
+
+    def before(self, table: Table) -> Optional[Table]:
+        """What the table was called before, None if it was not there."""
+        return self._tables.get(table, table)
+
+    def column_before(self, table: Table, column: str) -> Optional[str]:
+        """What the column was called before, None if it, or its table, was not there."""
+        if self.before(table) is None:
+            return None
+        return self._columns.get(table, {}).get(column, column)
+
+    def create_table(self, table: Table) -> None:
+        self._tables[table] = None
+        self._columns.pop(table, None)
+
+    def drop_table(self, table: Table) -> None:
+        self._tables.pop(table, None)
+        self._columns.pop(table, None)
+        gone = [copied for copied, (home, _) in self._copied_columns.items() if home == table]
+        for copied in gone:
+            del self._copied_columns[copied]
+
+    def rename_table(self, table: Table, to: Table) -> None:
+        self._tables[to] = self._tables.pop(table, table)
+        self._columns[to] = self._columns.pop(table, {})
+        for copied, (home, column) in self._copied_columns.items():
+            if home == table:
+                self._copied_columns[copied] = (to, column)
+
+    def add_column(self, table: Table, column: str) -> None:
+        self._columns.setdefault(table, {})[column] = None
+
+    def drop_column(self, table: Table, column: str) -> None:
+        self._columns.get(table, {}).pop(column, None)
+        gone = [copied for copied, home in self._copied_columns.items() if home == (table, column)]
+        for copied in gone:
+            del self._copied_columns[copied]
+
+    def rename_column(self, table: Table, column: str, to: str) -> None:
+        columns = self._columns.setdefault(table, {})
+        columns[to] = columns.pop(column, column)
+        for copied, home in self._copied_columns.items():
+            if home == (table, column):
+                self._copied_columns[copied] = (table, to)
+
+    def copy_column(self, table: Table, column: str, to_table: Table, to: str) -> None:
+        """Notes that every value of a column is now in another as well, which no later step of the migration drops."""
+        source, name = self.before(table), self.column_before(table, column)
+        if source is not None and name is not None:
+            self._copied_columns[(source, name)] = (to_table, to)
+
+    def copy_rows(self, table: Table, where: str) -> None:
+        """Notes that whole rows are now in another table as well: those that `where` picks, all of them if it is empty."""
+        source = self.before(table)
+        if source is not None:
+            self._copied_rows.setdefault(source, set()).add(where)
+
+    def column_home(self, table: Table, column: str) -> Optional[Tuple[Table, str]]:
+        """Where the values of this column were copied, None if nowhere."""
+        source, name = self.before(table), self.column_before(table, column)
+        if source is None or name is None:
+            return None
+        return self._copied_columns.get((source, name))
+
+    def rows_copied(self, table: Table, where: str) -> bool:
+        source = self.before(table)
+        return source is not None and bool(self._copied_rows.get(source, set()) & {"", where})
+
+    def translated(self, loss: Loss) -> Optional[Loss]:
+        """The loss in the names of before, None if only what was not there before is lost."""
+        table = table_key(loss.schema, loss.table)
+        source = self.before(table)
+        if source is None:
+            return None
+        columns = tuple(name for column in loss.columns if (name := self.column_before(table, column)) is not None)
+        if loss.columns and not columns:
+            return None
+        schema = loss.schema if table_key(loss.schema, "")[0] == source[0] else source[0]
+        return replace(loss, schema=schema, table=source[1], columns=columns)
+
+    def settled(self, loss: Loss) -> Loss:
+        """The loss as it is at the end: of a name that was dropped and is there again, what it held is lost."""
+        table = table_key(loss.schema, loss.table)
+        if loss.kind == TABLE and table in self._tables:
+            return replace(loss, kind=ROWS)
+        if loss.kind == COLUMN:
+            now = next((here for here, source in self._tables.items() if source == table), table)
+            again = self._columns.get(now, {})
+            if all(column in again for column in loss.columns):
+                return replace(loss, kind=VALUES)
+        return loss
+
+
+def merged(losses: Sequence[Loss]) -> List[Loss]:
+    """Each thing once, in the order of the losses: a lost table covers its rows and columns, a lost column its values."""
+    found: List[Loss] = []
+    tables = {_table(loss) for loss in losses if loss.kind == TABLE}
+    dropped = {(_table(loss), column) for loss in losses if loss.kind == COLUMN for column in loss.columns}
+    seen: Set[Tuple[Table, str, str]] = set()
+    for loss in losses:
+        table = _table(loss)
+        if loss.kind != TABLE and table in tables:
+            continue
+        if loss.kind in (TABLE, ROWS):
+            if (table, loss.kind, "") not in seen:
+                found.append(loss)
+            seen.add((table, loss.kind, ""))
+            continue
+        columns = tuple(
+            column
+            for column in dict.fromkeys(loss.columns)
+            if (table, loss.kind, column) not in seen and not (loss.kind == VALUES and (table, column) in dropped)
+        )
+        seen.update((table, loss.kind, column) for column in columns)
+        if columns:
+            found.append(replace(loss, columns=columns))
+    return found
+
+
+def _table(loss: Loss) -> Table:
+    return table_key(loss.schema, loss.table)

@@ -1,0 +1,166 @@
+import pytest
+from made_up import application, census, point, request
+
+from ansible.module_utils.rollback import migration_plan, plan
+from ansible.module_utils.rollback.errors import RollbackError
+
+RUN = "20261122T031500Z-migration"
+SALVAGE = "rollback_salvage_20261122t031500z"
+
+
+def operation(risk="safe", reason="drops index ix", **changes):
+    known = {"kind": "drop_index", "risk": risk, "reason": reason, "path": "versions/a.py", "line": 7, "table": "leads"}
+    rest = {
+        "lock": "ACCESS EXCLUSIVE",
+        "rewrites": False,
+        "scans": False,
+        "transactional": True,
+        "sql": "",
+        "losses": [],
+    }
+    return {**known, **rest, **changes}
+
+
+def step(revision, heads, *operations):
+    worst = operations[-1]["risk"] if operations else "safe"
+    return {
+        "revision": revision,
+        "title": f"title of {revision}",
+        "path": "versions/a.py",
+        "heads": heads,
+        "argument": heads[0] if heads else "base",
+        "risk": worst,
+        "operations": list(operations),
+    }
+
+
+def loss(**changes):
+    known = {
+        "kind": "column",
+        "schema": "public",
+        "table": "leads",
+        "columns": ["phone"],
+        "revision": "ccc",
+        "count": 40,
+    }
+    return {**known, "exact": True, "savable": True, "reason": "", "dependents": [], **changes}
+
+
+STEPS = [step("ccc", ["bbb"], operation("lossy", "drops column phone")), step("bbb", ["aaa"], operation())]
+
+
+def planned(steps=STEPS, losses=(), the_point=None, obstacles=(), app=None, disagreements=(), **asked):
+    return migration_plan.for_migration(
+        request(run=RUN, method="migration", **asked),
+        (the_point or point()).as_dict(),
+        {"path": steps, "sql": "DROP TABLE x;", "disagreements": list(disagreements)},
+        {"losses": list(losses)},
+        {
+            "census": census(alembic_heads=["ccc"]).as_dict(),
+            "where": "db1:5432",
+            "obstacles": list(obstacles),
+            "marker": "production",
+        },
+        app or application(),
+        {},
+    )
+
+
+def test_each_revision_is_a_step_between_stop_and_start():
+    ids = [entry["id"] for entry in planned(losses=[loss()])["steps"]]
+    assert ids == ["stop", "salvage", "down ccc", "down bbb", "start", "verify"]
+    assert [entry["id"] for entry in planned()["steps"]] == ["stop", "down ccc", "down bbb", "start", "verify"]
+
+
+def test_what_is_lost_has_a_second_home_only_where_something_is_lost():
+    assert planned(losses=[loss()])["migration"]["salvage"] == SALVAGE
+    assert planned()["migration"]["salvage"] == ""
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        (
+            {"steps": [step("ccc", ["aaa"], operation("irreversible", "its downgrade is empty"))]},
+            "Revision ccc cannot be taken back: its downgrade is empty (versions/a.py:7).",
+        ),
+        (
+            {"steps": [step("ccc", ["aaa"], operation("unknown", "reads rows in a loop"))]},
+            "What taking back ccc loses cannot be read from it: reads rows in a loop (versions/a.py:7). Accept that with",
+        ),
+        (
+            {"losses": [loss(savable=False, reason="public.leads has no key.")]},
+            "public.leads: phone cannot be kept aside: public.leads has no key. Accept that with -e accept_data_loss=true",
+        ),
+        ({"the_point": point(alembic_heads=["zzz"])}, "expects revision zzz, and the path ends at aaa"),
+        ({"protected": True}, "Environment production is protected"),
+        ({"obstacles": ["This is a read replica."]}, "This is a read replica."),
+        ({"app": application(releases={})}, "not among the releases of app1 (1.0.0), app2 (1.0.0)"),
+    ],
+)
+def test_what_forbids_a_downgrade_is_one_sentence(changes, said):
+    (refusal,) = planned(**changes)["refusals"]
+    assert said in refusal
+
+
+def test_a_loss_may_be_accepted_and_a_lie_may_not():
+    unknown = [step("ccc", ["aaa"], operation("unknown"))]
+    assert planned(unknown, [loss(savable=False, reason="no key.")], accept_data_loss=True)["refusals"] == []
+    assert planned([step("ccc", ["aaa"], operation("irreversible"))], accept_data_loss=True)["refusals"]
+
+
+def test_what_is_good_to_know_forbids_nothing():
+    concurrent = [step("ccc", ["aaa"], operation(transactional=False))]
+    found = planned(concurrent, [loss(dependents=["view public.pipeline"])], disagreements=["the SQL drops y."])
+    assert found["refusals"] == []
+    for words in ("Parts of ccc run outside of a transaction", "is used by view public.pipeline", "the SQL drops y."):
+        assert any(words in warning for warning in found["warnings"]), words
+
+
+def test_the_text_shows_loss_steps_locks_and_sql():
+    shown = plan.text(planned(losses=[loss(), loss(kind="table", table="calls", columns=[], count=1200, exact=False)]))
+    for words in (
+        "public.leads: phone",
+        "40 values",
+        "~1,200 rows",
+        "Take back ccc, title of ccc: lossy",
+        "- drops column phone",
+        "locks leads (ACCESS EXCLUSIVE)",
+        "DROP TABLE x;",
+        f"2 revisions down, kept in schema {SALVAGE}",
+    ):
+        assert words in shown, shown
+
+
+def test_the_undo_goes_up_the_same_way_from_wherever_the_database_is():
+    earlier = planned(losses=[loss()])
+
+    def undo(*heads):
+        database = {
+            "census": census(alembic_heads=list(heads)).as_dict(),
+            "where": "db1:5432",
+            "obstacles": [],
+            "marker": "production",
+        }
+        asked = request(run="20261122T041500Z-undo", method="undo")
+        return migration_plan.for_undo(asked, earlier, database, application(versions={"app1": "1.0.0"}), {})
+
+    assert [entry["id"] for entry in undo("aaa")["steps"]] == [
+        "stop",
+        "up bbb",
+        "up ccc",
+        "bring_back",
+        "start",
+        "verify",
+    ]
+    assert [entry["heads"] for entry in undo("aaa")["migration"]["steps"]] == [["bbb"], ["ccc"]]
+    assert [entry["id"] for entry in undo("bbb")["steps"]] == ["stop", "up ccc", "bring_back", "start", "verify"]
+    with pytest.raises(RollbackError, match="at revision zzz, which is not on the way of this run"):
+        undo("zzz")
+
+
+@pytest.mark.parametrize(
+    ("now", "left"), [(["ccc"], ["ccc", "bbb"]), (["bbb"], ["bbb"]), (["aaa"], [])], ids=["begin", "middle", "end"]
+)
+def test_a_run_that_was_cut_off_goes_on_from_where_the_database_is(now, left):
+    assert [entry["revision"] for entry in migration_plan.steps_left(STEPS, ["ccc"], now)] == left
