@@ -1,0 +1,75 @@
+"""A downgrade that is killed: the same command again finishes it, or it was put back; undone, the database is as it was."""
+
+from __future__ import annotations
+
+import pytest
+from kills import kill_controller_at, kill_postgres, newest_run, started, until, wait_for
+from place import REASON, Place, made
+
+pytestmark = [pytest.mark.postgres, pytest.mark.slow, pytest.mark.timeout(1200)]
+
+MIGRATION = {"method": "migration"}
+QUICK = {"assess_rounds": 1, "verify_successes": 1, "verify_interval_s": 0.1, "alembic_downgrade_pause_s": 0.2}
+GOOD_HEAD, MIDDLE, PHONES, NEWEST = "d6a0985c3e1f", "b83f5e02d6ca", "7e4d21c9a058", "19b7f60c3d42"
+
+# Each row is one run: its controller dies at the first point, the next attempt at the second, and so on.
+DEATHS = [
+    [("opened", ""), ("began", "salvage"), ("began", f"down {NEWEST}")],
+    [("began", "stop"), ("began", f"down {PHONES}"), ("done", f"down {PHONES}")],
+    [("began", f"down {MIDDLE}"), ("began", "start"), ("began", "verify")],
+]
+
+
+@pytest.fixture(scope="module")
+def place():
+    yield from made("1.2.0")
+
+
+@pytest.fixture(scope="module")
+def before(place: Place) -> dict:
+    return place.content("hunter")
+
+
+def finishes(place: Place, run: str) -> None:
+    """The same command again ends well, and it is still the same run."""
+    place.must("rollback.yml", reason=REASON, **MIGRATION, **QUICK)
+    report = place.report()
+    assert (report["run"], report["outcome"]) == (run, "succeeded")
+    assert place.census("hunter").alembic_heads == [GOOD_HEAD]
+    assert place.lab.status()["answers"] == "1.0.0"
+
+
+def goes_back(place: Place, run: str, before: dict) -> None:
+    """Undone, nothing is missing, whatever had been killed on the way."""
+    place.must("undo.yml", run=run, **QUICK)
+    assert place.content("hunter") == before
+    assert place.lab.status()["answers"] == "1.2.0"
+    assert not (place.environment_dir / "lock").exists()
+
+
+@pytest.mark.parametrize("deaths", DEATHS, ids=lambda deaths: ", ".join(" ".join(point).strip() for point in deaths))
+def test_the_controller_dies(place, before, deaths):
+    for number, (event, step) in enumerate(deaths):
+        kill_controller_at(place, event, step, resumed=number > 0, **MIGRATION, **QUICK)
+    run = newest_run(place)
+    finishes(place, run)
+    goes_back(place, run, before)
+
+
+@pytest.mark.parametrize("step", ["salvage", f"down {PHONES}"])
+def test_postgresql_dies(place, before, step):
+    """It comes back within seconds, and the run puts the schema back where it was, or the next attempt finishes it."""
+    with started(place, **MIGRATION, **QUICK) as process:
+        known = newest_run(place)
+        until(lambda: newest_run(place) != known, "a new run")
+        wait_for(place, process, "began", step)
+        kill_postgres(place)
+        process.wait(240)
+    until(place.lab.accepts_connections, "PostgreSQL")
+    report = place.report()
+    if report["outcome"] == "put_back":
+        assert place.content("hunter") == before
+        assert place.lab.status()["answers"] == "1.2.0"
+        return
+    finishes(place, report["run"])
+    goes_back(place, report["run"], before)
