@@ -35,9 +35,13 @@ class Application:
     def downgrade(self, url: str, revisions: Sequence[str]) -> None:
         self._migrate("downgrade", url, revisions)
 
-    def create_all(self, url: str, models: str, stamp: Sequence[str]) -> None:
-        """Make the tables of `models`, a declarative base written as `module:name`, and note `stamp` as its revisions."""
-        self._must({"do": "create_all", "url": url, "models": models, "stamp": list(stamp)})
+    def create_all(self, url: str, models: str) -> None:
+        """Make the tables of `models`, a declarative base written as `module:name`."""
+        self._must({"do": "create_all", "url": url, "models": models})
+
+    def stamp(self, url: str, revisions: Sequence[str]) -> None:
+        """Note `revisions` as the ones the database is at, whatever it is at."""
+        self._must({"do": "stamp", "url": url, "revisions": list(revisions)})
 
     def _migrate(self, do: str, url: str, revisions: Sequence[str]) -> None:
         self._must({"do": do, "url": url, "revisions": list(revisions)})
@@ -48,7 +52,8 @@ class Application:
             raise MigrationFailed(answer["failed"])
 
     def _ask(self, request: dict[str, Any]) -> dict[str, Any]:
-        assert self._process.stdin and self._process.stdout
+        assert self._process.stdin
+        assert self._process.stdout
         print(json.dumps(request), file=self._process.stdin, flush=True)
         line = self._process.stdout.readline()
         if not line:

@@ -97,12 +97,15 @@ class Table:
         return min(max([ROWS, *choices]), MOST_ROWS)
 
 
-def fill(connection: psycopg.Connection, seed: int = 0) -> list[str]:
-    """Give every table rows with a value in every column; what could not be filled comes back, a sentence each."""
+def fill(connection: psycopg.Connection, texts: str = "words") -> list[str]:
+    """Give every table rows with a value in every column; what could not be filled comes back, a sentence each.
+
+    `texts` is "words", or "json" for text columns in which the application keeps JSON.
+    """
     tables = _read(connection)
     refused = []
     for table in _parents_first(tables):
-        sentence = _fill(connection, table, tables, Random(f"{seed} {table.name}"))
+        sentence = _fill(connection, table, tables, texts)
         if sentence:
             refused.append(sentence)
     return refused
@@ -150,15 +153,17 @@ def _must(table: Table, key: ForeignKey) -> bool:
     return all(table.columns[number].required for number in key.columns)
 
 
-def _fill(connection: psycopg.Connection, table: Table, tables: dict[int, Table], random: Random) -> str:
+def _fill(connection: psycopg.Connection, table: Table, tables: dict[int, Table], texts: str) -> str:
     """Insert rows; the sentence says why there are none, where there are none."""
+    # Always the same rows: what was measured once can be measured again.
+    random = Random(table.name)  # noqa: S311 - no secret
     error = ""
     made = 0
     for row in range(table.rows):
         for attempt in range(TRIES):
             try:
                 with connection.transaction():
-                    values = _row(connection, table, tables, row, attempt, random)
+                    values = _row(connection, table, tables, row, attempt, random, texts)
                     _insert(connection, table, values)
             except psycopg.Error as refusal:
                 error = str(refusal).split("\n")[0]
@@ -185,11 +190,18 @@ def _insert(connection: psycopg.Connection, table: Table, values: dict[int, Any]
 
 
 def _row(
-    connection: psycopg.Connection, table: Table, tables: dict[int, Table], row: int, attempt: int, random: Random
+    connection: psycopg.Connection,
+    table: Table,
+    tables: dict[int, Table],
+    row: int,
+    attempt: int,
+    random: Random,
+    texts: str,
 ) -> dict[int, Any]:
     values: dict[int, Any] = {}
-    for key in sorted(table.foreign_keys, key=lambda key: -len(key.columns)):
-        parent = _parent(connection, table, tables[key.to], key, values, row + attempt)
+    for turn, key in enumerate(sorted(table.foreign_keys, key=lambda key: -len(key.columns))):
+        # Two keys to one table first choose the same row there, then different ones.
+        parent = _parent(connection, table, tables[key.to], key, values, row + attempt * (turn + 1))
         if parent is None and key.to != table.oid and not _must(table, key):
             parent = tuple(None for _ in key.columns)
         if parent is not None:
@@ -202,7 +214,7 @@ def _row(
     for number, column in table.columns.items():
         if number in values or column.automatic:
             continue
-        values[number] = _value(table, column, row, attempt, random)
+        values[number] = _value(table, column, row, attempt, random, texts)
     for key in table.foreign_keys:
         if key.to == table.oid:
             for mine, theirs in zip(key.columns, key.to_columns, strict=True):
@@ -233,7 +245,7 @@ def _parent(
     return found[row % len(found)] if found else None
 
 
-def _value(table: Table, column: Column, row: int, attempt: int, random: Random) -> Any:
+def _value(table: Table, column: Column, row: int, attempt: int, random: Random, texts: str) -> Any:
     """A literal for `column`, different in each row where the type has room for it."""
     choices = table.checks.get(column.number, [])
     if choices and attempt < TRIES - 2:
@@ -241,18 +253,22 @@ def _value(table: Table, column: Column, row: int, attempt: int, random: Random)
         return choices[row % len(choices)] if attempt == 0 else random.choice([*choices, *_bounds(choices)])
     if column.category == "A":
         element = Column(**{**column.__dict__, "type": column.element, "category": "", "kind": "b"})
-        inner = column.labels[row % len(column.labels)] if column.labels else _scalar(table, element, row, attempt)
+        inner = (
+            column.labels[row % len(column.labels)] if column.labels else _scalar(table, element, row, attempt, texts)
+        )
         return "{" + json.dumps(str(inner)) + "}"
+    if column.kind == "e" and not column.labels:
+        return None
     if column.labels:
         return column.labels[(row + attempt) % len(column.labels)]
-    return _scalar(table, column, row, attempt)
+    return _scalar(table, column, row, attempt, texts)
 
 
 def _bounds(choices: list[str]) -> list[Any]:
     return [int(choice) + step for choice in choices if re.fullmatch(r"-?\d+", choice) for step in (-1, 1)]
 
 
-def _scalar(table: Table, column: Column, row: int, attempt: int) -> Any:
+def _scalar(table: Table, column: Column, row: int, attempt: int, texts: str) -> Any:
     turn = row + attempt * 31
     # Stands for the place, so that a value that turns up elsewhere is known again.
     place = int(hashlib.sha256(f"{table.name}.{column.name}".encode()).hexdigest(), 16)
@@ -260,7 +276,7 @@ def _scalar(table: Table, column: Column, row: int, attempt: int) -> Any:
     if maker:
         return maker(turn, place)
     length = column.modifier - 4 if column.type in {"varchar", "bpchar"} and column.modifier else 200
-    if attempt % 3 == 1:
+    if attempt % 3 == 1 or (texts == "json" and length > 20):
         return json.dumps({column.name: turn})[:length]
     tag = f"{hashlib.sha256(f'{place} {turn}'.encode()).hexdigest()[:8]}"
     return f"{tag}-{table.name}-{column.name}"[: min(length, 60)]

@@ -22,7 +22,7 @@ import real_parts
 import throwaway_postgres
 
 # A migration that waits for a lock waits for itself; one that loops is a finding, not a reason to wait.
-LIMITS = "-c statement_timeout=60s -c lock_timeout=10s"
+LIMITS = ("statement_timeout = '60s'", "lock_timeout = '10s'")
 
 
 @dataclass(frozen=True)
@@ -31,10 +31,10 @@ class Databases:
 
     server: throwaway_postgres.Server
 
-    def url(self, database: str) -> str:
+    def url(self, database: str, driver: str = "psycopg2") -> str:
         """Where SQLAlchemy finds `database`."""
-        where = f"host={quote(str(self.server.socket_dir))}&port={self.server.port}&options={quote(LIMITS)}"
-        return f"postgresql+psycopg2://postgres@/{database}?{where}"
+        where = f"host={quote(str(self.server.socket_dir))}&port={self.server.port}"
+        return f"postgresql+{driver}://postgres@/{database}?{where}"
 
     def connect(self, database: str) -> psycopg.Connection:
         return self.server.connect(database)
@@ -44,7 +44,7 @@ class Databases:
         self.drop(database)
         with self.connect("postgres") as connection:
             names = map(sql.Identifier, (database, template))
-            connection.execute(sql.SQL("CREATE DATABASE {} TEMPLATE {} STRATEGY file_copy").format(*names))
+            connection.execute(sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(*names))
 
     def drop(self, database: str) -> None:
         with self.connect("postgres") as connection:
@@ -59,9 +59,10 @@ def throwaway() -> Iterator[Databases]:
         port = probe.getsockname()[1]
         probe.close()
         place = Path(home)
-        server = throwaway_postgres.Server(
-            throwaway_postgres.packaged_bin_dir(), place / "data", place / "socket", port
-        )
+        # Debian's has the extensions that applications ask for (pg_trgm); the lab's own has none.
+        debian = real_parts.find("postgres15")
+        bin_dir = debian.place if debian else throwaway_postgres.packaged_bin_dir()
+        server = throwaway_postgres.Server(bin_dir, place / "data", place / "socket", port)
         server.socket_dir.mkdir()
         throwaway_postgres.own(server.socket_dir)
         server.initialise(lambda _line: None)
@@ -76,6 +77,9 @@ def throwaway() -> Iterator[Databases]:
             )
         try:
             _wait(server, process, place / "log")
+            with server.connect() as connection:
+                for limit in LIMITS:
+                    connection.execute(f"ALTER ROLE postgres SET {limit}")
             yield Databases(server)
         finally:
             process.terminate()

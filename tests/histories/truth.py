@@ -8,6 +8,7 @@ The result lies in truth/NAME.json: per revision what vanished, or the error wit
 from __future__ import annotations
 
 import json
+import re
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -21,7 +22,10 @@ import vanished
 import wheels
 
 TRUTH = Path(__file__).with_name("truth")
-UNREACHED = "not reached"
+UNREACHED = "its upgrade fails"
+
+# Revision → the ones it builds on, from the newest to the oldest.
+Graph = dict[str, list[str]]
 
 
 def known(name: str) -> dict[str, Any]:
@@ -31,15 +35,17 @@ def known(name: str) -> dict[str, Any]:
 
 def measure(name: str, databases: server.Databases, only: Sequence[str] | None = None) -> dict[str, Any]:
     """The same, measured now, for all revisions or for `only` some."""
-    measured = {}
+    wheel = wheels.WHEELS[name]
+    measured: dict[str, Any] = {}
     with application.running(name, **_settings(databases)) as app:
-        walk = [revision["revision"] for revision in app.graph()["walk"]]
-        for revision in _reached(wheels.WHEELS[name], app, databases, walk):
-            if only is None or revision in only:
-                measured[revision] = _step(app, databases, revision)
-    return {
-        revision: measured.get(revision, {"failed": UNREACHED}) for revision in walk if only is None or revision in only
-    }
+        down_revisions = {one["revision"]: one["down_revisions"] for one in app.graph()["walk"]}
+        wanted = [revision for revision in down_revisions if only is None or revision in only]
+        for chain in (_downwards, _upwards):
+            missing = [revision for revision in wanted if "vanished" not in measured.get(revision, {})]
+            for revision in chain(wheel, app, databases, down_revisions) if missing else ():
+                if revision in missing:
+                    measured[revision] = _step(wheel, app, databases, revision)
+    return {revision: measured.get(revision, {"failed": UNREACHED}) for revision in wanted}
 
 
 def _settings(databases: server.Databases) -> dict[str, str]:
@@ -47,55 +53,83 @@ def _settings(databases: server.Databases) -> dict[str, str]:
     return {"AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": databases.url("step")}
 
 
-def _reached(
-    wheel: wheels.Wheel, app: application.Application, databases: server.Databases, walk: Sequence[str]
+def _downwards(
+    wheel: wheels.Wheel, app: application.Application, databases: server.Databases, graph: Graph
 ) -> Iterator[str]:
-    """Each revision while the database `chain` is at it, as far as the application's own migrations come."""
-    rest = list(walk)
-    if wheel.models_at_head:
-        databases.make("chain")
-        app.create_all(databases.url("chain"), wheel.models_at_head, stamp=walk[:1])
-        for revision in walk:
-            yield revision
-            rest.remove(revision)
-            try:
-                app.downgrade(databases.url("chain"), [revision])
-            except application.MigrationFailed:
-                # What it should have taken away stays; the steps below it have their own work.
-                app.stamp(databases.url("chain"), down_revisions[revision])
+    """Each revision while the database `chain` is at it, from the tables that the application makes of its models."""
+    if not wheel.models_at_head:
         return
+    url, applied = databases.url("chain", wheel.driver), list(graph)
+    databases.make("chain")
+    app.create_all(url, wheel.models_at_head)
+    app.stamp(url, _heads(graph, applied))
+    for revision in graph:
+        yield revision
+        applied.remove(revision)
+        try:
+            app.downgrade(url, [revision])
+        except application.MigrationFailed:
+            # What it should have taken away stays; the steps below it have their own work.
+            app.stamp(url, _heads(graph, applied))
+
+
+def _upwards(
+    wheel: wheels.Wheel, app: application.Application, databases: server.Databases, graph: Graph
+) -> Iterator[str]:
+    """Each revision while the database `chain` is at it, by the upgrades from the first one on."""
+    url = databases.url("chain", wheel.driver)
+    applied: list[str] = []
     databases.make("chain")
     if wheel.models_at_base:
-        app.create_all(databases.url("chain"), wheel.models_at_base, stamp=[])
+        app.create_all(url, wheel.models_at_base)
     if wheel.sql_at_base:
         with databases.connect("chain") as connection:
             connection.execute((Path(__file__).with_name(wheel.sql_at_base)).read_text())
-    for revision in reversed(walk):
-        if not rest:
-            return
+    for revision in reversed(graph):
+        applied.append(revision)
         try:
-            app.upgrade(databases.url("chain"), [revision])
-        except application.MigrationFailed as failed:
-            print(f"{app.name}: the upgrade to {revision} failed: {failed}", file=sys.stderr)
-            return
-        if revision in rest:
+            app.upgrade(url, [revision])
+        except application.MigrationFailed:
+            app.stamp(url, _heads(graph, applied))
+        else:
             yield revision
-            rest.remove(revision)
 
 
-def _step(app: application.Application, databases: server.Databases, revision: str) -> dict[str, Any]:
+def _heads(graph: Graph, applied: Sequence[str]) -> list[str]:
+    """The revisions of `applied` that no other one of it builds on."""
+    below = {down for revision in applied for down in graph[revision]}
+    return [revision for revision in applied if revision not in below]
+
+
+def _step(
+    wheel: wheels.Wheel, app: application.Application, databases: server.Databases, revision: str
+) -> dict[str, Any]:
+    """What taking back `revision` does to the rows of `chain`, tried on copies of it."""
+    for texts in ("words", "json"):
+        databases.make("step", template="chain")
+        with databases.connect("step") as connection:
+            unfilled = filler.fill(connection, texts)
+            before = vanished.snapshot(connection)
+        found: dict[str, Any] = {"unfilled": unfilled} if unfilled else {}
+        try:
+            app.downgrade(databases.url("step", wheel.driver), [revision])
+        except application.MigrationFailed as failed:
+            found = {"failed": _sentence(failed), **found}
+            continue
+        with databases.connect("step") as connection:
+            gone = vanished.since(before, vanished.snapshot(connection))
+        return {"vanished": [[one.kind, one.table, one.column, one.rows] for one in gone], **found}
     databases.make("step", template="chain")
-    with databases.connect("step") as connection:
-        unfilled = filler.fill(connection)
-        before = vanished.snapshot(connection)
-    found: dict[str, Any] = {"unfilled": unfilled} if unfilled else {}
     try:
-        app.downgrade(databases.url("step"), [revision])
-    except application.MigrationFailed as failed:
-        return {"failed": str(failed), **found}
-    with databases.connect("step") as connection:
-        gone = vanished.since(before, vanished.snapshot(connection))
-    return {"vanished": [[one.kind, one.table, one.column, one.rows] for one in gone], **found}
+        app.downgrade(databases.url("step", wheel.driver), [revision])
+    except application.MigrationFailed:
+        return found
+    return {**found, "without_rows": "runs"}
+
+
+def _sentence(failed: Exception) -> str:
+    """The first line, without addresses in memory, which differ in every run."""
+    return re.sub(r" at 0x[0-9a-f]+", "", str(failed).split("\n")[0])
 
 
 def main(names: Sequence[str]) -> None:

@@ -41,6 +41,7 @@ class Wheel:
     models_at_head: str = ""
     models_at_base: str = ""
     sql_at_base: str = ""
+    driver: str = "psycopg2"
     environment: dict[str, str] = field(default_factory=dict)
 
 
@@ -74,6 +75,7 @@ WHEELS = {
         "3.8.8",
         "1ed2f23d07ce5198d2bf9bee0d03262717eac2727e1fa0c9ccb6024722f01a3b",
         "prefect/server/database/_migrations/versions/postgresql",
+        driver="asyncpg",
         environment={"PREFECT_HOME": "{home}/prefect"},
     ),
     "argilla-server": Wheel(

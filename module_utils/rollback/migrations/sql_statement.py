@@ -7,7 +7,7 @@ from typing import Any, Dict, Optional, Sequence, Tuple
 
 from ansible.module_utils.rollback.migrations.column_types import Type
 from ansible.module_utils.rollback.migrations.names import Names, Table, table_key
-from ansible.module_utils.rollback.migrations.operations import LOSSY, SAFE, TABLE, UNKNOWN, Loss, Operation
+from ansible.module_utils.rollback.migrations.operations import LOSSY, SAFE, UNKNOWN, Loss, Operation
 
 # Stands in SQL for what only the running migration knows. PostgreSQL takes it for the name of a thing.
 MARK = "‽"
@@ -66,7 +66,8 @@ class Statement:
         self, kind: str, loss: Loss, reason: str, lock: str = ACCESS_EXCLUSIVE, **facts: Any
     ) -> Operation:
         """An operation that takes data away, unless only the migration itself has put it there."""
-        risk, losses = LOSSY, ()  # type: Tuple[str, Tuple[Loss, ...]]
+        risk = LOSSY
+        losses: Tuple[Loss, ...] = ()
         if any(MARK in name for name in (loss.schema, loss.table, *loss.columns)):
             risk, reason = UNKNOWN, f"{reason} Which one cannot be read; only the running migration knows."
         elif table_key(loss.schema, loss.table)[1].startswith(_OF_ALEMBIC) or loss.schema.startswith("pg_temp"):
@@ -101,23 +102,14 @@ def dotted(parts: Optional[Sequence[Any]]) -> Tuple[str, str]:
     return (names[-2] if len(names) > 1 else "", names[-1] if names else "")
 
 
-def table_loss(schema: str, name: str) -> Loss:
-    return Loss(TABLE, schema, name)
-
-
-def shape(node: Any) -> Any:
-    """A node without its places in the text, so that two ways of writing the same are equal."""
-    if isinstance(node, tuple):
-        return tuple(shape(part) for part in node)
-    if hasattr(node, "__slots__") and hasattr(node, "ast_node_members" if False else "__slots__"):
-        found = node(depth=None, skip_none=True) if callable(node) else node
-        return _without_places(found)
-    return node
+def shape(node: Any) -> str:
+    """A node without its places in the text, so that two ways of writing the same are equal; empty for no node."""
+    return str(_without_places(node(skip_none=True))) if node is not None else ""
 
 
 def _without_places(found: Any) -> Any:
     if isinstance(found, dict):
-        return tuple((key, _without_places(value)) for key, value in sorted(found.items()) if key != "location")
-    if isinstance(found, (tuple, list)):
-        return tuple(_without_places(value) for value in found)
+        return [(key, _without_places(value)) for key, value in found.items() if key != "location"]
+    if isinstance(found, tuple):
+        return [_without_places(value) for value in found]
     return found

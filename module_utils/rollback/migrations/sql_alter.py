@@ -1,0 +1,200 @@
+"""ALTER TABLE: the lock, the work on the whole table and the loss of each of its commands."""
+
+from __future__ import annotations
+
+from typing import Any, Callable, Dict, Iterator, Tuple
+
+from ansible.module_utils.rollback.migrations.column_types import change, read_type
+from ansible.module_utils.rollback.migrations.operations import COLUMN, VALUES, Operation
+from ansible.module_utils.rollback.migrations.sql_statement import (
+    ACCESS_EXCLUSIVE,
+    MARK,
+    SHARE_ROW_EXCLUSIVE,
+    SHARE_UPDATE_EXCLUSIVE,
+    Statement,
+    key_of,
+    loss_of,
+    said,
+)
+
+# Functions in a default that PostgreSQL runs once for the table, not once for each row.
+_STEADY = {"now", "current_setting", "timezone", "date_trunc", "to_timestamp", "lower", "upper", "json_build_object"}
+
+# Commands that change nothing but the catalogue, and take less than ACCESS EXCLUSIVE.
+_LIGHT = {
+    "AT_SetStatistics": SHARE_UPDATE_EXCLUSIVE,
+    "AT_SetOptions": SHARE_UPDATE_EXCLUSIVE,
+    "AT_ResetOptions": SHARE_UPDATE_EXCLUSIVE,
+    "AT_SetRelOptions": SHARE_UPDATE_EXCLUSIVE,
+    "AT_ResetRelOptions": SHARE_UPDATE_EXCLUSIVE,
+    "AT_ClusterOn": SHARE_UPDATE_EXCLUSIVE,
+    "AT_DropCluster": SHARE_UPDATE_EXCLUSIVE,
+    "AT_AttachPartition": SHARE_UPDATE_EXCLUSIVE,
+    "AT_EnableTrig": SHARE_ROW_EXCLUSIVE,
+    "AT_EnableTrigUser": SHARE_ROW_EXCLUSIVE,
+    "AT_EnableTrigAll": SHARE_ROW_EXCLUSIVE,
+    "AT_DisableTrig": SHARE_ROW_EXCLUSIVE,
+    "AT_DisableTrigUser": SHARE_ROW_EXCLUSIVE,
+    "AT_DisableTrigAll": SHARE_ROW_EXCLUSIVE,
+}
+_REWRITING = {"AT_SetTableSpace", "AT_SetLogged", "AT_SetUnLogged", "AT_SetAccessMethod", "AT_SetExpression"}
+
+
+def alter_table(statement: Statement) -> Iterator[Operation]:
+    """One operation for each command; they share the statement, and with it the strongest of their locks."""
+    for command in statement.node.cmds:
+        read = _COMMANDS.get(command.subtype.name)
+        if read is not None:
+            yield read(statement, command)
+            continue
+        table, name = said(statement.node.relation), command.subtype.name
+        words = "".join(f" {letter.lower()}" if letter.isupper() else letter for letter in name[3:])
+        lock = _LIGHT.get(name, ACCESS_EXCLUSIVE)
+        reason = f"Alters {table}:{words}."
+        yield statement.does("alter_table", reason, table, lock, rewrites=name in _REWRITING)
+
+
+def _drop_column(statement: Statement, command: Any) -> Operation:
+    relation, column = statement.node.relation, command.name
+    key, names = key_of(relation), statement.schema.names
+    reason = f"Drops column {column} of {said(relation)} and the values in it."
+    if command.behavior.name == "DROP_CASCADE":
+        reason = f"Drops column {column} of {said(relation)}, the values in it, and whatever depends on it (CASCADE)."
+    home = names.column_home(key, column)
+    if home is not None and home != (key, column):
+        reason = f"Drops column {column} of {said(relation)}, whose values were copied to {home[0][1]}.{home[1]} first."
+        done = statement.does("drop_column", reason, said(relation), ACCESS_EXCLUSIVE)
+    else:
+        done = statement.loses("drop_column", loss_of(COLUMN, relation, [column]), reason)
+    names.drop_column(key, column)
+    return done
+
+
+def _add_column(statement: Statement, command: Any) -> Operation:
+    """Rewrites the table where each row needs a value of its own; scans nothing."""
+    relation, column = statement.node.relation, command.def_
+    key, kinds = key_of(relation), [constraint.contype.name for constraint in column.constraints or ()]
+    statement.schema.names.add_column(key, column.colname)
+    if column.typeName is not None:
+        statement.schema.types[(key, column.colname)] = read_type(column.typeName)
+    serial = column.typeName is not None and "serial" in column.typeName.names[-1].sval
+    default = next(
+        (constraint.raw_expr for constraint in column.constraints or () if constraint.contype.name == "CONSTR_DEFAULT"),
+        None,
+    )
+    rewrites = serial or "CONSTR_IDENTITY" in kinds or "CONSTR_GENERATED" in kinds or _volatile(default)
+    reason = f"Adds column {column.colname} to {said(relation)}."
+    if "CONSTR_NOTNULL" in kinds and default is None and not rewrites:
+        reason = f"Adds column {column.colname} to {said(relation)}, which fails if it has rows: NOT NULL without a default."
+    return statement.does("add_column", reason, said(relation), ACCESS_EXCLUSIVE, rewrites=rewrites)
+
+
+def _volatile(default: Any) -> bool:
+    """Whether a default may differ from row to row: it calls a function that is not known to be steady."""
+    kind = type(default).__name__
+    if kind == "FuncCall":
+        return default.funcname[-1].sval not in _STEADY
+    if kind == "TypeCast":
+        return _volatile(default.arg)
+    if kind == "A_Expr":
+        return _volatile(default.lexpr) or _volatile(default.rexpr)
+    return False
+
+
+def _retype(statement: Statement, command: Any) -> Operation:
+    relation, column = statement.node.relation, command.name
+    key, types = key_of(relation), statement.schema.types
+    new, old = read_type(command.def_.typeName), types.get((key_of(relation), command.name))
+    using = command.def_.raw_default
+    found = change(old, new)
+    types[(key, column)] = new
+    what = f"Changes {said(relation)}.{column} to {new}"
+    if MARK in new.name and using is None:
+        return statement.does("alter_column", f"{what.replace(MARK, 'a type that cannot be read')}.", said(relation), ACCESS_EXCLUSIVE, rewrites=True)
+    if using is not None and not _only_cast(using, column):
+        reason = f"{what} by an expression, which writes each value anew."
+        return statement.loses("alter_column", loss_of(VALUES, relation, [column]), reason, rewrites=True)
+    reason = f"{what}: {found.why}."
+    if found.narrows:
+        return statement.loses("alter_column", loss_of(VALUES, relation, [column]), reason, rewrites=found.rewrites)
+    return statement.does("alter_column", reason, said(relation), ACCESS_EXCLUSIVE, rewrites=found.rewrites)
+
+
+def _only_cast(node: Any, column: str) -> bool:
+    """`col::type`, also by way of text, or by `trim` and such nothing."""
+    while type(node).__name__ == "TypeCast":
+        node = node.arg
+    return type(node).__name__ == "ColumnRef" and node.fields[-1].sval == column
+
+
+def _set_not_null(statement: Statement, command: Any) -> Operation:
+    table = said(statement.node.relation)
+    reason = f"Forbids nulls in {table}.{command.name}, which fails if a row has one."
+    return statement.does("alter_column", reason, table, ACCESS_EXCLUSIVE, scans=True)
+
+
+def _column_setting(words: str) -> Callable[[Statement, Any], Operation]:
+    def setting(statement: Statement, command: Any) -> Operation:
+        table = said(statement.node.relation)
+        return statement.does("alter_column", f"{words} of {table}.{command.name}.", table, ACCESS_EXCLUSIVE)
+
+    return setting
+
+
+_CONSTRAINTS: Dict[str, Tuple[str, str, str]] = {
+    "CONSTR_FOREIGN": ("create_foreign_key", "foreign key", "a row refers to nothing"),
+    "CONSTR_CHECK": ("create_check_constraint", "check constraint", "a row breaks it"),
+    "CONSTR_UNIQUE": ("create_unique_constraint", "unique constraint", "rows are equal in it"),
+    "CONSTR_PRIMARY": ("create_primary_key", "primary key", "rows are equal in it or null"),
+    "CONSTR_EXCLUSION": ("create_exclude_constraint", "exclusion constraint", "rows exclude each other"),
+    "CONSTR_NOTNULL": ("create_check_constraint", "not-null constraint", "a row has a null"),
+}
+
+
+def _add_constraint(statement: Statement, command: Any) -> Operation:
+    """A foreign key lets readers go on; all others lock them out. NOT VALID and USING INDEX spare the scan."""
+    relation, constraint = statement.node.relation, command.def_
+    kind, words, refused = _CONSTRAINTS.get(constraint.contype.name, ("create_constraint", "constraint", "a row breaks it"))
+    scans = not (constraint.skip_validation or constraint.indexname)
+    lock = SHARE_ROW_EXCLUSIVE if constraint.contype.name == "CONSTR_FOREIGN" else ACCESS_EXCLUSIVE
+    named = f" {constraint.conname}" if constraint.conname else ""
+    reason = f"Adds the {words}{named} to {said(relation)}{f', which fails if {refused}' if scans else ''}."
+    return statement.does(kind, reason, said(relation), lock, scans=scans)
+
+
+def _validate(statement: Statement, command: Any) -> Operation:
+    table = said(statement.node.relation)
+    reason = f"Checks every row of {table} against the constraint {command.name}."
+    return statement.does("validate_constraint", reason, table, SHARE_UPDATE_EXCLUSIVE, scans=True)
+
+
+def _drop_constraint(statement: Statement, command: Any) -> Operation:
+    table = said(statement.node.relation)
+    cascade = " and whatever depends on it (CASCADE)" if command.behavior.name == "DROP_CASCADE" else ""
+    reason = f"Drops the constraint {command.name} of {table}{cascade}."
+    return statement.does("drop_constraint", reason, table, ACCESS_EXCLUSIVE)
+
+
+def _detach(statement: Statement, command: Any) -> Operation:
+    table, at_once = said(statement.node.relation), bool(command.def_.concurrent)
+    lock = SHARE_UPDATE_EXCLUSIVE if at_once else ACCESS_EXCLUSIVE
+    reason = f"Detaches a partition of {table}, whose rows stay in a table of their own."
+    return statement.does("alter_table", reason, table, lock, transactional=not at_once)
+
+
+_COMMANDS: Dict[str, Callable[[Statement, Any], Operation]] = {
+    "AT_DropColumn": _drop_column,
+    "AT_AddColumn": _add_column,
+    "AT_AlterColumnType": _retype,
+    "AT_SetNotNull": _set_not_null,
+    "AT_DropNotNull": _column_setting("Allows nulls"),
+    "AT_ColumnDefault": _column_setting("Changes the default"),
+    "AT_AddIdentity": _column_setting("Adds the identity"),
+    "AT_SetIdentity": _column_setting("Changes the identity"),
+    "AT_DropIdentity": _column_setting("Drops the identity"),
+    "AT_DropExpression": _column_setting("Stops the computing"),
+    "AT_AddConstraint": _add_constraint,
+    "AT_ValidateConstraint": _validate,
+    "AT_DropConstraint": _drop_constraint,
+    "AT_DetachPartition": _detach,
+}

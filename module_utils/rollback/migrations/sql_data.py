@@ -1,0 +1,210 @@
+"""Statements that change rows: what of it overwrites or removes what was there, and what only fills or copies."""
+
+from __future__ import annotations
+
+from typing import Any, Iterator, List, Optional, Sequence
+
+from ansible.module_utils.rollback.migrations.names import Table
+from ansible.module_utils.rollback.migrations.operations import ROWS, UNKNOWN, VALUES, Operation
+from ansible.module_utils.rollback.migrations.sql_statement import (
+    ACCESS_EXCLUSIVE,
+    ROW_EXCLUSIVE,
+    Statement,
+    key_of,
+    loss_of,
+    said,
+    shape,
+)
+from ansible.module_utils.rollback.words import listed
+
+# Alembic's own bookkeeping in the output of `--sql`, whatever its table is called.
+_VERSION_COLUMN = "version_num"
+# What a SELECT may call without changing a table. Anything else that is called for its own sake may do whatever it likes.
+_HARMLESS = ("pg_", "current_", "json", "to_", "set", "nextval", "currval", "lastval", "now", "version", "has_", "array_")
+_HARMLESS_NAMES = {"count", "max", "min", "sum", "exists", "coalesce", "format", "concat", "lower", "upper", "length"}
+
+
+def update(statement: Statement) -> Iterator[Operation]:
+    """Loses what it overwrites. Filling what is null, or a column of the migration's own, overwrites nothing."""
+    node = statement.node
+    table, columns = key_of(node.relation), []
+    names = [target.name for target in node.targetList]
+    if names == [_VERSION_COLUMN]:
+        yield _bookkeeping(statement)
+        return
+    for target in node.targetList:
+        if _keeps(target.val, target.name, node.whereClause):
+            continue
+        home = statement.schema.names.column_home(table, target.name)
+        if home is None or home == (table, target.name):
+            columns.append(target.name)
+    for target in node.targetList:
+        _note_copy(statement, table, target, node.whereClause)
+    where = "" if node.whereClause is None else " where a condition holds"
+    if not columns:
+        reason = f"Fills {listed(names)} of {said(node.relation)} and overwrites nothing that is not null or has a copy."
+        yield statement.does("update", reason, said(node.relation), ROW_EXCLUSIVE)
+        return
+    reason = f"Overwrites {listed(columns)} of {said(node.relation)}{where}."
+    yield statement.loses("update", loss_of(VALUES, node.relation, columns), reason, ROW_EXCLUSIVE)
+
+
+def delete(statement: Statement) -> Iterator[Operation]:
+    node = statement.node
+    where = shape(node.whereClause)
+    if _VERSION_COLUMN in where:
+        yield _bookkeeping(statement)
+    elif statement.schema.names.rows_copied(key_of(node.relation), where):
+        reason = f"Deletes rows of {said(node.relation)}, which were copied to another table first."
+        yield statement.does("delete", reason, said(node.relation), ROW_EXCLUSIVE)
+    else:
+        which = "rows" if where else "all rows"
+        reason = f"Deletes {which} of {said(node.relation)}{' where a condition holds' if where else ''}."
+        yield statement.loses("delete", loss_of(ROWS, node.relation), reason, ROW_EXCLUSIVE)
+
+
+def insert(statement: Statement) -> Iterator[Operation]:
+    """Adds rows, and copies of others where they come from a table. `ON CONFLICT DO UPDATE` overwrites."""
+    node = statement.node
+    columns = [column.name for column in node.cols or ()]
+    _note_rows(statement, node.selectStmt, key_of(node.relation), columns, node.withClause)
+    conflict = node.onConflictClause
+    if conflict is not None and conflict.targetList:
+        changed = [target.name for target in conflict.targetList]
+        reason = f"Overwrites {listed(changed)} of {said(node.relation)} where a row is there already."
+        yield statement.loses("insert", loss_of(VALUES, node.relation, changed), reason, ROW_EXCLUSIVE)
+        return
+    yield statement.does("insert", f"Adds rows to {said(node.relation)}.", said(node.relation), ROW_EXCLUSIVE)
+
+
+def merge(statement: Statement) -> Iterator[Operation]:
+    relation = statement.node.relation
+    for clause in statement.node.mergeWhenClauses:
+        action = clause.commandType.name
+        if action == "CMD_DELETE":
+            reason = f"Deletes rows of {said(relation)} that a MERGE picks."
+            yield statement.loses("merge", loss_of(ROWS, relation), reason, ROW_EXCLUSIVE)
+        elif action == "CMD_UPDATE":
+            changed = [target.name for target in clause.targetList]
+            reason = f"Overwrites {listed(changed)} of {said(relation)} in rows that a MERGE picks."
+            yield statement.loses("merge", loss_of(VALUES, relation, changed), reason, ROW_EXCLUSIVE)
+        else:
+            yield statement.does("merge", f"Adds rows to {said(relation)}.", said(relation), ROW_EXCLUSIVE)
+
+
+def truncate(statement: Statement) -> Iterator[Operation]:
+    more = " and of every table that refers to it" if statement.node.behavior.name == "DROP_CASCADE" else ""
+    for relation in statement.node.relations:
+        yield statement.loses("truncate", loss_of(ROWS, relation), f"Empties {said(relation)}{more}.", ACCESS_EXCLUSIVE)
+
+
+def select(statement: Statement) -> Iterator[Operation]:
+    """Reads, unless it makes a table (`INTO`) or calls a function for what that does."""
+    node = statement.node
+    if node.intoClause is not None:
+        yield from _table_from(statement, node, node.intoClause.rel)
+        return
+    called = [] if node.fromClause else [_called(target.val) for target in node.targetList or ()]
+    for name in called:
+        if name and not name.startswith(_HARMLESS) and name not in _HARMLESS_NAMES:
+            yield statement.does("select", f"Calls the function {name}, whose effect cannot be read.", risk=UNKNOWN)
+            return
+    yield statement.does("select", "Reads from the database.")
+
+
+def table_as(statement: Statement) -> Iterator[Operation]:
+    relation = statement.node.into.rel
+    if statement.node.objtype.name == "OBJECT_MATVIEW":
+        yield statement.does("create_view", f"Creates the materialized view {said(relation)}.", said(relation))
+        return
+    yield from _table_from(statement, statement.node.query, relation)
+
+
+def _table_from(statement: Statement, query: Any, relation: Any) -> Iterator[Operation]:
+    statement.schema.names.create_table(key_of(relation))
+    _note_rows(statement, query, key_of(relation), [], None)
+    yield statement.does("create_table", f"Creates {said(relation)} with rows of other tables.", said(relation))
+
+
+def _bookkeeping(statement: Statement) -> Operation:
+    return statement.does("version", "Writes down the revision, as Alembic does after each step.", lock=ROW_EXCLUSIVE)
+
+
+def _called(node: Any) -> str:
+    return node.funcname[-1].sval if type(node).__name__ == "FuncCall" else ""
+
+
+def _column(node: Any) -> List[str]:
+    """The parts of a plain reference to a column, also below a cast; empty for anything else."""
+    while type(node).__name__ == "TypeCast":
+        node = node.arg
+    if type(node).__name__ != "ColumnRef":
+        return []
+    return [getattr(part, "sval", "*") for part in node.fields]
+
+
+def _conditions(where: Any) -> Sequence[Any]:
+    """The parts of a condition that must all hold."""
+    if where is None:
+        return ()
+    if type(where).__name__ == "BoolExpr" and where.boolop.name == "AND_EXPR":
+        return tuple(part for arg in where.args for part in _conditions(arg))
+    return (where,)
+
+
+def _null_test(node: Any, kind: str) -> Optional[str]:
+    """The column that this condition wants null (`IS_NULL`) or not (`IS_NOT_NULL`)."""
+    if type(node).__name__ != "NullTest" or node.nulltesttype.name != kind:
+        return None
+    column = _column(node.arg)
+    return column[-1] if column else None
+
+
+def _keeps(value: Any, column: str, where: Any) -> bool:
+    """Whether an assignment leaves every value that is not null as it is."""
+    if any(_null_test(part, "IS_NULL") == column for part in _conditions(where)):
+        return True
+    if type(value).__name__ == "CoalesceExpr":
+        value = value.args[0]
+    return type(value).__name__ == "ColumnRef" and _column(value)[-1:] == [column]
+
+
+def _note_copy(statement: Statement, table: Table, target: Any, where: Any) -> None:
+    """`SET new = old` gives the old column a second home, if each of its values is copied."""
+    source = _column(target.val)
+    relation = statement.node.relation
+    own = {relation.relname, relation.alias.aliasname if relation.alias else relation.relname}
+    if not source or source[-1] == target.name or (len(source) > 1 and source[-2] not in own):
+        return
+    if len(source) == 1 and statement.node.fromClause:
+        return
+    fresh = statement.schema.names.column_before(table, target.name) is None
+    for part in _conditions(where):
+        if _null_test(part, "IS_NOT_NULL") != source[-1] and not (fresh and _null_test(part, "IS_NULL") == target.name):
+            return
+    statement.schema.names.copy_column(table, source[-1], table, target.name)
+
+
+def _note_rows(statement: Statement, query: Any, to: Table, columns: Sequence[str], clause: Any) -> None:
+    """`INSERT … SELECT` and `CREATE TABLE … AS` give rows, or the columns they read, a second home."""
+    if type(query).__name__ != "SelectStmt" or query.op.name != "SETOP_NONE" or not query.fromClause:
+        return
+    if len(query.fromClause) != 1 or type(query.fromClause[0]).__name__ != "RangeVar":
+        return
+    if query.groupClause or query.distinctClause or query.limitCount or query.limitOffset:
+        return
+    source, where = key_of(query.fromClause[0]), shape(query.whereClause)
+    for part in clause.ctes if clause is not None else ():
+        # WITH gone AS (DELETE … RETURNING *) INSERT … SELECT * FROM gone
+        if part.ctename == source[1] and type(part.ctequery).__name__ == "DeleteStmt":
+            source, where = key_of(part.ctequery.relation), shape(part.ctequery.whereClause)
+    read = [_column(target.val) for target in query.targetList]
+    names = statement.schema.names
+    known = {column for (table, column) in statement.schema.types if table == source}
+    if ["*"] in [column[-1:] for column in read] or known <= {column[-1] for column in read if column}:
+        names.copy_rows(source, where)
+    if where:
+        return
+    for position, column in enumerate(read):
+        if column and column[-1] != "*":
+            names.copy_column(source, column[-1], to, columns[position] if position < len(columns) else column[-1])

@@ -1,0 +1,282 @@
+"""SQLAlchemy's own words, as far as migrations use them: types, columns, tables, texts and statements."""
+
+from __future__ import annotations
+
+import textwrap
+from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Tuple
+
+from ansible.module_utils.rollback.migrations.sql_statement import MARK
+from ansible.module_utils.rollback.migrations.values import (
+    UNKNOWN_VALUE,
+    Class,
+    Column,
+    Connection,
+    External,
+    Query,
+    Reflection,
+    Session,
+    Sql,
+    SqlType,
+    TableValue,
+    expression,
+    name_of,
+    qualified,
+    quoted,
+)
+
+UNREAD_TYPE = SqlType(quoted(MARK))
+Args = Sequence[Any]
+Options = Mapping[str, Any]
+
+# Types whose name in PostgreSQL does not depend on their arguments, by SQLAlchemy's name in small letters.
+_PLAIN = {
+    "text": "TEXT", "unicodetext": "TEXT", "clob": "TEXT", "mediumtext": "TEXT", "longtext": "TEXT",
+    "integer": "INTEGER", "int": "INTEGER", "biginteger": "BIGINT", "bigint": "BIGINT",
+    "smallinteger": "SMALLINT", "smallint": "SMALLINT", "real": "REAL", "double": "DOUBLE PRECISION",
+    "double_precision": "DOUBLE PRECISION", "boolean": "BOOLEAN", "bool": "BOOLEAN", "date": "DATE",
+    "interval": "INTERVAL", "largebinary": "BYTEA", "pickletype": "BYTEA", "blob": "BYTEA", "bytea": "BYTEA",
+    "binary": "BYTEA", "varbinary": "BYTEA", "json": "JSON", "jsonb": "JSONB", "uuid": "UUID", "guid": "UUID",
+    "uuidtype": "UUID", "inet": "INET", "cidr": "CIDR", "macaddr": "MACADDR", "tsvector": "TSVECTOR", "oid": "OID",
+    "money": "MONEY", "hstore": "hstore", "citext": "citext", "int4range": "INT4RANGE", "int8range": "INT8RANGE",
+    "numrange": "NUMRANGE", "daterange": "DATERANGE", "tsrange": "TSRANGE", "tstzrange": "TSTZRANGE",
+}  # fmt: skip
+_WORDS = {"string": "VARCHAR", "varchar": "VARCHAR", "unicode": "VARCHAR", "nvarchar": "VARCHAR", "autostring": "VARCHAR"}
+_CHARS = {"char": "CHAR", "nchar": "CHAR"}
+
+
+def type_of(value: Any) -> SqlType:
+    """The type that a value stands for: an instance of one, its class, or a class of the project around one."""
+    if isinstance(value, SqlType):
+        return value
+    if isinstance(value, External):
+        return make_type(value.name, (), {})
+    if isinstance(value, Class):
+        return decorated(value, (), {})
+    return UNREAD_TYPE
+
+
+def decorated(kind: Class, args: Args, options: Options) -> SqlType:
+    """A `TypeDecorator` of the project: what it stands on."""
+    inner = kind.find("impl")
+    if isinstance(inner, External):
+        return make_type(inner.name, args, options)
+    if inner is None:
+        above = [base for base in kind.bases if isinstance(base, External)]
+        return make_type(above[0].name, args, options) if above else UNREAD_TYPE
+    return type_of(inner)
+
+
+def make_type(name: str, args: Args, options: Options) -> SqlType:
+    """A type as PostgreSQL spells it; UNREAD_TYPE for one that is not SQLAlchemy's."""
+    key = name.lower()
+    if key in _PLAIN:
+        return SqlType(_PLAIN[key])
+    if key in _WORDS or key in _CHARS:
+        length = args[0] if args else options.get("length")
+        word = _WORDS.get(key) or _CHARS[key]
+        if length is None:
+            return SqlType(word)
+        return SqlType(f"{word}({length})") if isinstance(length, int) else UNREAD_TYPE
+    if key in ("numeric", "decimal"):
+        numbers = [*args, *(options[part] for part in ("precision", "scale") if part in options)][:2]
+        known = [str(number) for number in numbers if isinstance(number, int)]
+        return SqlType(f"NUMERIC({', '.join(known)})" if known else "NUMERIC")
+    if key == "float":
+        precision = args[0] if args else options.get("precision")
+        small = isinstance(precision, int) and precision <= 24
+        return SqlType("REAL" if small else "DOUBLE PRECISION")
+    if key in ("datetime", "timestamp", "time", "datetimetz"):
+        zone = (args[0] if args else options.get("timezone")) is True
+        return SqlType(f"{'TIME' if key == 'time' else 'TIMESTAMP'} {'WITH' if zone else 'WITHOUT'} TIME ZONE")
+    if key == "array":
+        item = type_of(args[0] if args else options.get("item_type"))
+        return SqlType(f"{item.sql}[]")
+    if key == "enum":
+        return _enum(args, options)
+    return UNREAD_TYPE
+
+
+def _enum(args: Args, options: Options) -> SqlType:
+    """An enum type of its own, or with `native_enum=False` as many characters as its longest label has."""
+    name = options.get("name")
+    if name is None and args and isinstance(args[0], Class):
+        name = args[0].name.lower()
+    labels = [label for label in args if isinstance(label, str)]
+    if options.get("native_enum") is False:
+        length = options.get("length") or max(map(len, labels), default=0)
+        return SqlType(f"VARCHAR({length})") if length else UNREAD_TYPE
+    schema = options.get("schema")
+    return SqlType(qualified(name, schema), name_of(name), schema if isinstance(schema, str) else "")
+
+
+def table_of(value: Any) -> TableValue:
+    """The table of a statement: given as such, or as the model of one."""
+    if isinstance(value, TableValue):
+        return value
+    if isinstance(value, Class):
+        name = value.find("__tablename__")
+        table = value.find("__table__")
+        if isinstance(table, TableValue):
+            return table
+        extra = value.find("__table_args__")
+        extra = extra[-1] if isinstance(extra, tuple) and extra else extra
+        return TableValue(name or UNKNOWN_VALUE, extra.get("schema") if isinstance(extra, dict) else None)
+    return TableValue(UNKNOWN_VALUE)
+
+
+def _column(args: Args, options: Options) -> Column:
+    """`Column(name, type, …)`, written as CREATE TABLE has it."""
+    rest = list(args)
+    name = rest.pop(0) if rest and isinstance(rest[0], str) else options.get("name", UNKNOWN_VALUE)
+    kind = options.get("type_", rest[0] if rest else None)
+    words = [type_of(kind).sql]
+    for part in args:
+        if isinstance(part, Sql) and part.text.startswith("GENERATED"):
+            words.append(part.text)
+    default = options.get("server_default")
+    if isinstance(default, Sql) and default.text.startswith("GENERATED"):
+        words.append(default.text)
+    elif default is not None:
+        words.append(f"DEFAULT {expression(default)}")
+    if options.get("nullable") is False or options.get("primary_key") is True:
+        words.append("NOT NULL")
+    return Column(name, kind, " ".join(words))
+
+
+def _text(args: Args, options: Options) -> Sql:
+    text = args[0] if args else options.get("text", options.get("statement"))
+    return Sql(text) if isinstance(text, str) else Sql(MARK)
+
+
+def _named_column(args: Args, options: Options) -> Sql:
+    return Sql(quoted(args[0] if args else MARK), name_of(args[0]) if args else "")
+
+
+def _table(args: Args, options: Options) -> TableValue:
+    return TableValue(args[0] if args else UNKNOWN_VALUE, options.get("schema"))
+
+
+def _joined(word: str) -> Callable[[Args, Options], Sql]:
+    return lambda args, options: Sql("(" + f" {word} ".join(map(expression, args)) + ")" if args else "true")
+
+
+def _query(kind: str) -> Callable[[Args, Options], Query]:
+    return lambda args, options: Query(kind, table_of(args[0] if args else options.get("table")))
+
+
+def _generated(args: Args, options: Options) -> Sql:
+    return Sql(f"GENERATED ALWAYS AS ({_text(args, options).text}) STORED")
+
+
+def _first(args: Args, options: Options) -> Any:
+    return args[0] if args else UNKNOWN_VALUE
+
+
+def _sequence(word: str) -> Callable[[Args, Options], Sql]:
+    def render(args: Args, options: Options) -> Sql:
+        more = " CASCADE" if options.get("cascade") is True else ""
+        thing = args[0] if args else UNKNOWN_VALUE
+        return Sql(f"{word} {thing.sql if isinstance(thing, TableValue) else quoted(thing)}{more}")
+
+    return render
+
+
+_CALLS: Dict[str, Callable[[Args, Options], Any]] = {
+    "Column": _column,
+    "text": _text,
+    "DDL": _text,
+    "literal_column": _text,
+    "TextClause": _text,
+    "column": _named_column,
+    "table": _table,
+    "Table": _table,
+    "Sequence": _table,
+    "update": _query("update"),
+    "delete": _query("delete"),
+    "insert": _query("insert"),
+    "select": lambda args, options: Query("select", None),
+    "inspect": lambda args, options: Reflection(),
+    "Inspector": lambda args, options: Reflection(),
+    "Session": lambda args, options: Session(),
+    "sessionmaker": lambda args, options: External("sqlalchemy.orm.Session"),
+    "scoped_session": lambda args, options: External("sqlalchemy.orm.Session"),
+    "and_": _joined("AND"),
+    "or_": _joined("OR"),
+    "null": lambda args, options: Sql("NULL"),
+    "true": lambda args, options: Sql("true"),
+    "false": lambda args, options: Sql("false"),
+    "literal": lambda args, options: Sql(expression(args[0] if args else UNKNOWN_VALUE)),
+    "cast": lambda args, options: Sql(f"({expression(args[0])})::{type_of(args[1]).sql}" if len(args) > 1 else MARK),
+    "Computed": _generated,
+    "Identity": lambda args, options: Sql("GENERATED BY DEFAULT AS IDENTITY"),
+    "quoted_name": _first,
+    "conv": _first,
+    "CreateSequence": _sequence("CREATE SEQUENCE"),
+    "DropSequence": _sequence("DROP SEQUENCE"),
+    "CreateSchema": _sequence("CREATE SCHEMA"),
+    "DropSchema": _sequence("DROP SCHEMA"),
+    "DropTable": _sequence("DROP TABLE"),
+    "create_engine": lambda args, options: Connection(),
+}
+# Everything else of it makes an expression, which is not needed in full.
+_EXPRESSIONS = {"case", "bindparam", "exists", "not_", "extract", "type_coerce", "collate", "any_", "all_", "between"}
+
+
+def call(path: str, args: Args, options: Options) -> Any:
+    """What a call of a library's function yields; UNKNOWN_VALUE for what is not SQLAlchemy's or says nothing here."""
+    name = path.rpartition(".")[2]
+    if ".func." in path:
+        given = ", ".join(map(expression, args))
+        return Sql(f"{name}({given or ('*' if name == 'count' else '')})")
+    if path == "textwrap.dedent" and args and isinstance(args[0], str):
+        return textwrap.dedent(args[0])
+    if not path.startswith(("sqlalchemy", "sqlmodel", "sqlalchemy_utils", "alembic")):
+        return UNKNOWN_VALUE
+    if name in _CALLS:
+        return _CALLS[name](args, options)
+    if name in _EXPRESSIONS:
+        return Sql(MARK)
+    found = make_type(name, args, options)
+    return found if found is not UNREAD_TYPE else UNKNOWN_VALUE
+
+
+def sql_method(value: Sql, name: str, args: Args) -> Sql:
+    """A method of an expression; what matters is whether it asks for null."""
+    given = args[0] if args else UNKNOWN_VALUE
+    if name in ("is_", "__eq__", "is_not", "isnot", "__ne__"):
+        positive = name in ("is_", "__eq__")
+        if given is None or (isinstance(given, Sql) and given.text == "NULL"):
+            return Sql(f"{value.text} IS {'' if positive else 'NOT '}NULL")
+        return Sql(f"({value.text} {'=' if positive else '<>'} {expression(given)})")
+    if name in ("label", "bindparams", "columns", "execution_options", "self_group", "desc", "asc"):
+        return value
+    if name == "cast":
+        return Sql(f"({value.text})::{type_of(given).sql}")
+    return Sql(MARK)
+
+
+def query_method(query: Query, name: str, args: Args, options: Options) -> Query:
+    """A method of a statement that is being built."""
+    if name in ("where", "filter"):
+        return query.where(list(args))
+    if name == "filter_by":
+        return query.where([Sql(f"({quoted(key)} = {expression(value)})") for key, value in options.items()])
+    if name == "values" or (name == "update" and query.kind == "orm"):
+        given: Dict[Any, Any] = dict(options) if name == "values" else {}
+        for part in args[:1]:
+            part = part[0] if isinstance(part, list) and part else part
+            if isinstance(part, dict):
+                given.update(part)
+            else:
+                given[MARK] = UNKNOWN_VALUE
+        return query.values(given)
+    if name == "from_select":
+        columns: List[Any] = list(args[0]) if args and isinstance(args[0], (list, tuple)) else []
+        return Query(query.kind, query.table, tuple((name_of(column), MARK) for column in columns), (), f"SELECT {MARK}")
+    return query
+
+
+def row_values(model: Any) -> Optional[Tuple[str, str]]:
+    """The statement that adds an object of a known model, and the table's name."""
+    table = table_of(model)
+    return (f"INSERT INTO {table.sql} DEFAULT VALUES", name_of(table.name)) if isinstance(table.name, str) else None

@@ -1,0 +1,242 @@
+"""What names can stand for while a migration script is read: plain Python values, and these."""
+
+from __future__ import annotations
+
+import ast
+from dataclasses import dataclass, field, replace
+from typing import Any, Dict, List, Optional, Tuple
+
+from ansible.module_utils.rollback.migrations.sql_statement import MARK
+
+
+class Unknown:
+    """What only the running migration knows. There is one, UNKNOWN_VALUE; whatever is made of it is it again."""
+
+    def __repr__(self) -> str:
+        return MARK
+
+
+UNKNOWN_VALUE = Unknown()
+
+
+@dataclass(frozen=True)
+class External:
+    """A name of a library, by its dotted path (`sqlalchemy.Column`, `alembic.op.drop_table`)."""
+
+    path: str
+
+    @property
+    def name(self) -> str:
+        return self.path.rpartition(".")[2]
+
+
+@dataclass(frozen=True)
+class Method:
+    """A method of a value, not called yet."""
+
+    owner: Any
+    name: str
+
+
+class Connection:
+    """The connection, engine or bind that the migration runs on."""
+
+
+class Session:
+    """An ORM session on that connection. `loaded` once objects were fetched, whose changes a commit would write."""
+
+    def __init__(self) -> None:
+        self.loaded = False
+
+
+class Dialect:
+    """That of the connection: PostgreSQL, always."""
+
+
+class Context:
+    """Alembic's migration context."""
+
+
+class Reflection:
+    """`sa.inspect(bind)`: what the live database has, which a reader of scripts cannot know."""
+
+
+@dataclass(frozen=True)
+class SqlType:
+    """A column type as PostgreSQL spells it. `enum` is its name if it is a type of its own, `schema` where that is."""
+
+    sql: str
+    enum: str = ""
+    schema: str = ""
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column definition: `sql` is its type, default and constraints as CREATE TABLE has them."""
+
+    name: Any
+    type: Any
+    sql: str
+
+
+@dataclass(frozen=True)
+class TableValue:
+    """A table that a statement is built on, or that a model stands for. Either name may be UNKNOWN_VALUE."""
+
+    name: Any
+    schema: Any = None
+
+    @property
+    def sql(self) -> str:
+        return qualified(self.name, self.schema)
+
+
+@dataclass(frozen=True)
+class Columns:
+    """`table.c`."""
+
+    table: TableValue
+
+
+@dataclass(frozen=True)
+class Sql:
+    """A piece of SQL: a text, or an expression of SQLAlchemy's. `column` is the bare name if it is a plain column."""
+
+    text: str
+    column: str = ""
+
+
+@dataclass(frozen=True)
+class Query:
+    """A statement that is being built with SQLAlchemy's methods."""
+
+    kind: str
+    table: Any
+    sets: Tuple[Tuple[str, str], ...] = ()
+    conditions: Tuple[str, ...] = ()
+    source: str = ""
+
+    def where(self, conditions: List[Any]) -> "Query":
+        return replace(self, conditions=(*self.conditions, *(expression(part) for part in conditions)))
+
+    def values(self, given: Dict[Any, Any]) -> "Query":
+        sets = tuple((name_of(key), expression(value)) for key, value in given.items())
+        return replace(self, sets=(*self.sets, *sets))
+
+    @property
+    def sql(self) -> str:
+        """The statement, with the mark in place of what is not known."""
+        table = self.table.sql if isinstance(self.table, TableValue) else MARK
+        where = f" WHERE {' AND '.join(self.conditions)}" if self.conditions else ""
+        if self.kind == "update":
+            sets = ", ".join(f"{quoted(name)} = {value}" for name, value in self.sets) or f"{MARK} = {MARK}"
+            return f"UPDATE {table} SET {sets}{where}"
+        if self.kind == "delete":
+            return f"DELETE FROM {table}{where}"
+        if self.kind == "insert":
+            names = f" ({', '.join(quoted(name) for name, _ in self.sets)})" if self.sets else ""
+            return f"INSERT INTO {table}{names} {self.source or 'DEFAULT VALUES'}"
+        return f"SELECT {MARK}"
+
+
+@dataclass(eq=False)
+class Module:
+    """A first-party module: its top-level statements by the names they bind, run only when a name is asked for."""
+
+    path: str
+    tree: ast.Module
+    bindings: Dict[str, List[ast.stmt]]
+    names: Dict[str, Any] = field(default_factory=dict)
+    done: List[ast.stmt] = field(default_factory=list)
+
+
+@dataclass(eq=False)
+class Function:
+    """A function of the script or of a helper module, with the names it was defined among."""
+
+    node: Any
+    scope: "Scope"
+
+
+@dataclass(eq=False)
+class Class:
+    """A class: a model, an enum, a column type. `names` are what its body assigns."""
+
+    name: str
+    names: Dict[str, Any]
+    bases: Tuple[Any, ...]
+    scope: "Scope"
+
+    def find(self, name: str) -> Optional[Any]:
+        """An attribute of the class or of the classes above it that are known."""
+        if name in self.names:
+            return self.names[name]
+        for base in self.bases:
+            found = base.find(name) if isinstance(base, Class) else None
+            if found is not None:
+                return found
+        return None
+
+
+@dataclass(eq=False)
+class Instance:
+    """An object of a known class; what its constructor does is not followed."""
+
+    of: Class
+
+
+@dataclass(eq=False)
+class Scope:
+    """Local names, and where to look for the others."""
+
+    module: Module
+    names: Dict[str, Any] = field(default_factory=dict)
+    outer: Optional["Scope"] = None
+
+
+@dataclass(frozen=True)
+class Batch:
+    """`batch_alter_table`'s table."""
+
+    table: Any
+    schema: Any = None
+    recreated: bool = False
+
+
+def quoted(name: Any) -> str:
+    """An identifier as SQL takes it whatever it holds."""
+    return '"' + name_of(name).replace('"', '""') + '"'
+
+
+def qualified(name: Any, schema: Any = None) -> str:
+    return f"{quoted(schema)}.{quoted(name)}" if schema is not None else quoted(name)
+
+
+def name_of(value: Any) -> str:
+    """The name that a value stands for where Alembic and SQLAlchemy want one; the mark if it cannot be known."""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, Sql) and value.column:
+        return value.column
+    if isinstance(value, (Column, TableValue)):
+        return name_of(value.name)
+    return MARK
+
+
+def literal(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"
+
+
+def expression(value: Any) -> str:
+    """A value as an SQL expression."""
+    if isinstance(value, Sql):
+        return value.text
+    if value is None:
+        return "NULL"
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, (int, float)):
+        return str(value)
+    if isinstance(value, str):
+        return literal(value)
+    return MARK
