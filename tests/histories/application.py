@@ -26,7 +26,7 @@ class Application:
         self._process = process
 
     def graph(self) -> dict[str, Any]:
-        """Heads, bases and `walk`, from the newest revision to the oldest, as Alembic has them."""
+        """Heads, bases and `path`, all revisions in the order in which Alembic takes them back."""
         return self._ask({"do": "graph"})
 
     def upgrade(self, url: str, revisions: Sequence[str]) -> None:

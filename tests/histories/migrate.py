@@ -4,7 +4,7 @@
 
 Reads one request per line from standard input and answers each with one line, both JSON:
 
-    {"do": "graph"}                                        heads, bases, and every revision from the newest to the oldest
+    {"do": "graph"}                                        heads, bases, and `path`: every revision, as they are taken back
     {"do": "create_all", "url": URL, "models": "module:Base"}
                                                            the tables of these models
     {"do": "stamp", "url": URL, "revisions": [...]}        the database is noted to be at these
@@ -33,13 +33,9 @@ def graph(script):
     return {
         "heads": sorted(script.get_heads()),
         "bases": sorted(script.get_bases()),
-        "walk": [
-            {
-                "revision": revision.revision,
-                "down_revisions": sorted(revision._versioned_down_revisions),
-                "path": os.path.basename(revision.path),
-            }
-            for revision in script.walk_revisions()
+        "path": [
+            {"revision": step.revision.revision, "down_revisions": sorted(step.revision._versioned_down_revisions)}
+            for step in script._downgrade_revs("base", tuple(script.get_heads()))
         ],
     }
 

@@ -1,6 +1,6 @@
 """Measures what each downgrade step of a real history destroys: fill, take one step back, compare.
 
-    python tests/histories/truth.py [NAME ...]      measures all steps of these histories, or of all, and keeps the result
+    .venv/bin/python tests/histories/truth.py [NAME ...]      measures all steps of these histories, or of all, and keeps the result
 
 The result lies in truth/NAME.json: per revision what vanished, or the error with which the downgrade failed.
 """
@@ -17,7 +17,7 @@ from typing import Any
 
 import application
 import filler
-import server
+import throwaway
 import vanished
 import wheels
 
@@ -33,28 +33,31 @@ def known(name: str) -> dict[str, Any]:
     return json.loads((TRUTH / f"{name}.json").read_text())
 
 
-def measure(name: str, databases: server.Databases, only: Sequence[str] | None = None) -> dict[str, Any]:
+def measure(name: str, databases: throwaway.Databases, only: Sequence[str] | None = None) -> dict[str, Any]:
     """The same, measured now, for all revisions or for `only` some."""
     wheel = wheels.WHEELS[name]
     measured: dict[str, Any] = {}
     with application.running(name, **_settings(databases)) as app:
-        down_revisions = {one["revision"]: one["down_revisions"] for one in app.graph()["walk"]}
+        down_revisions = {one["revision"]: one["down_revisions"] for one in app.graph()["path"]}
         wanted = [revision for revision in down_revisions if only is None or revision in only]
         for chain in (_downwards, _upwards):
             missing = [revision for revision in wanted if "vanished" not in measured.get(revision, {})]
             for revision in chain(wheel, app, databases, down_revisions) if missing else ():
                 if revision in missing:
                     measured[revision] = _step(wheel, app, databases, revision)
+                    missing.remove(revision)
+                if not missing:
+                    break
     return {revision: measured.get(revision, {"failed": UNREACHED}) for revision in wanted}
 
 
-def _settings(databases: server.Databases) -> dict[str, str]:
+def _settings(databases: throwaway.Databases) -> dict[str, str]:
     """Applications that look for a database while they are imported find the one of the step."""
     return {"AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": databases.url("step")}
 
 
 def _downwards(
-    wheel: wheels.Wheel, app: application.Application, databases: server.Databases, graph: Graph
+    wheel: wheels.Wheel, app: application.Application, databases: throwaway.Databases, graph: Graph
 ) -> Iterator[str]:
     """Each revision while the database `chain` is at it, from the tables that the application makes of its models."""
     if not wheel.models_at_head:
@@ -74,7 +77,7 @@ def _downwards(
 
 
 def _upwards(
-    wheel: wheels.Wheel, app: application.Application, databases: server.Databases, graph: Graph
+    wheel: wheels.Wheel, app: application.Application, databases: throwaway.Databases, graph: Graph
 ) -> Iterator[str]:
     """Each revision while the database `chain` is at it, by the upgrades from the first one on."""
     url = databases.url("chain", wheel.driver)
@@ -102,7 +105,7 @@ def _heads(graph: Graph, applied: Sequence[str]) -> list[str]:
 
 
 def _step(
-    wheel: wheels.Wheel, app: application.Application, databases: server.Databases, revision: str
+    wheel: wheels.Wheel, app: application.Application, databases: throwaway.Databases, revision: str
 ) -> dict[str, Any]:
     """What taking back `revision` does to the rows of `chain`, tried on copies of it."""
     for texts in ("words", "json"):
@@ -133,7 +136,7 @@ def _sentence(failed: Exception) -> str:
 
 
 def main(names: Sequence[str]) -> None:
-    with server.throwaway() as databases:
+    with throwaway.server() as databases:
         for name in names or wheels.WHEELS:
             began = time.monotonic()
             measured = measure(name, databases)

@@ -11,6 +11,7 @@ import json
 import re
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from decimal import Decimal
 
@@ -188,6 +189,10 @@ class _Heirs:
 
 def _plain(value: str) -> str:
     """The value without what differs between the types that can hold it: 1.0, 1 and true; JSON by its content."""
+    if value.startswith("\\x"):
+        # Text that is kept as bytes is the same text.
+        with suppress(ValueError):
+            value = bytes.fromhex(value[2:]).decode()
     if value in {"true", "false"}:
         return str(int(value == "true"))
     if re.fullmatch(r"-?\d+\.\d+", value):

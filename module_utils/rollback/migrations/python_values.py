@@ -96,6 +96,10 @@ def call_builtin(name: str, args: Sequence[Any], options: Mapping[str, Any]) -> 
         return UNKNOWN_VALUE
 
 
+def _bare(value: Any) -> bool:
+    return isinstance(value, (str, int, float, list, tuple, dict, set))
+
+
 def _plain(value: Any) -> bool:
     if isinstance(value, (list, tuple)):
         return all(map(_plain, value))
@@ -159,6 +163,8 @@ def compare(name: str, left: Any, right: Any) -> Any:
             if not within and isinstance(right, (list, tuple, dict)) and not all(map(readable, right)):
                 return UNKNOWN_VALUE
             return within if name == "In" else not within
+        if not (left is None or right is None or (_bare(left) and _bare(right))):
+            return UNKNOWN_VALUE
         if name in ("Eq", "Is"):
             return left == right
         if name in ("NotEq", "IsNot"):

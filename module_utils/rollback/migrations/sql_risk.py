@@ -9,6 +9,7 @@ from pglast import parse_plpgsql, parse_sql
 from pglast.parser import ParseError
 
 from ansible.module_utils.rollback.migrations import sql_alter, sql_data
+from ansible.module_utils.rollback.migrations.column_types import Type, read_type
 from ansible.module_utils.rollback.migrations.operations import UNKNOWN, Operation
 from ansible.module_utils.rollback.migrations.sql_objects import STATEMENTS, harmless
 from ansible.module_utils.rollback.migrations.sql_statement import MARK, Schema, Statement
@@ -128,3 +129,13 @@ def _parts(node: Any) -> Iterator[Tuple[str, Dict[str, Any]]]:
 
 def _query(expression: Any) -> str:
     return str(((expression or {}).get("PLpgSQL_expr") or {}).get("query", ""))
+
+
+def parse_type(sql: str) -> Optional[Type]:
+    """The type that such text stands for in PostgreSQL, None if it is none or holds what cannot be read."""
+    try:
+        node = parse_sql(f"SELECT NULL::{sql}")[0].stmt.targetList[0].val.typeName
+    except (ParseError, AttributeError):
+        return None
+    found = read_type(node)
+    return None if MARK in found.name else found

@@ -167,6 +167,18 @@ class Class:
     bases: Tuple[Any, ...]
     scope: "Scope"
 
+    @property
+    def is_enum(self) -> bool:
+        names = [base.name for base in self.bases if isinstance(base, (External, Class))]
+        return any(name.endswith(("Enum", "Flag")) for name in names)
+
+    @property
+    def is_type(self) -> bool:
+        """Whether it is a column type: one that decorates another, or extends one of a library."""
+        if self.find("impl") is not None or self.find("get_col_spec") is not None:
+            return True
+        return any(base.is_type if isinstance(base, Class) else _is_library_type(base) for base in self.bases)
+
     def find(self, name: str) -> Optional[Any]:
         """An attribute of the class or of the classes above it that are known."""
         if name in self.names:
@@ -178,11 +190,20 @@ class Class:
         return None
 
 
+@dataclass(frozen=True)
+class Member:
+    """A member of an enum class."""
+
+    name: str
+    value: Any
+
+
 @dataclass(eq=False)
 class Instance:
-    """An object of a known class; what its constructor does is not followed."""
+    """An object of a known class, with the attributes that its methods have set."""
 
     of: Class
+    names: Dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(eq=False)
@@ -240,3 +261,7 @@ def expression(value: Any) -> str:
     if isinstance(value, str):
         return literal(value)
     return MARK
+
+
+def _is_library_type(base: Any) -> bool:
+    return isinstance(base, External) and base.name in ("TypeDecorator", "UserDefinedType", "TypeEngine", "JSON", "String")

@@ -52,7 +52,7 @@ class Databases:
 
 
 @contextmanager
-def throwaway() -> Iterator[Databases]:
+def server() -> Iterator[Databases]:
     """A server on a free port, and its files gone afterwards."""
     with tempfile.TemporaryDirectory(prefix="rollback-histories-") as home, socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -62,25 +62,25 @@ def throwaway() -> Iterator[Databases]:
         # Debian's has the extensions that applications ask for (pg_trgm); the lab's own has none.
         debian = real_parts.find("postgres15")
         bin_dir = debian.place if debian else throwaway_postgres.packaged_bin_dir()
-        server = throwaway_postgres.Server(bin_dir, place / "data", place / "socket", port)
-        server.socket_dir.mkdir()
-        throwaway_postgres.own(server.socket_dir)
-        server.initialise(lambda _line: None)
+        made = throwaway_postgres.Server(bin_dir, place / "data", place / "socket", port)
+        made.socket_dir.mkdir()
+        throwaway_postgres.own(made.socket_dir)
+        made.initialise(lambda _line: None)
         user = throwaway_postgres.system_user()
         with (place / "log").open("w") as log:
             process = subprocess.Popen(
-                [server.bin_dir / "postgres", "-D", server.data_dir, "-c", "autovacuum=off"],
+                [made.bin_dir / "postgres", "-D", made.data_dir, "-c", "autovacuum=off"],
                 cwd="/",
                 stdout=log,
                 stderr=log,
                 **({"user": user, "group": user, "extra_groups": []} if user else {}),
             )
         try:
-            _wait(server, process, place / "log")
-            with server.connect() as connection:
+            _wait(made, process, place / "log")
+            with made.connect() as connection:
                 for limit in LIMITS:
                     connection.execute(f"ALTER ROLE postgres SET {limit}")
-            yield Databases(server)
+            yield Databases(made)
         finally:
             process.terminate()
             process.wait(30)

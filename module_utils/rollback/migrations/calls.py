@@ -1,0 +1,313 @@
+"""What calls in a migration script do: Alembic's operations, the connection, sessions, and the project's own helpers."""
+
+from __future__ import annotations
+
+import ast
+from typing import Any, Dict, List, Optional, Sequence
+
+from ansible.module_utils.rollback.migrations import alembic_operations, python_values, sqlalchemy_values
+from ansible.module_utils.rollback.migrations.evaluator import Evaluator
+from ansible.module_utils.rollback.migrations.modules import Modules
+from ansible.module_utils.rollback.migrations.recorder import Recorder
+from ansible.module_utils.rollback.migrations.sql_statement import MARK
+from ansible.module_utils.rollback.migrations.values import (
+    UNKNOWN_VALUE,
+    Batch,
+    Class,
+    Connection,
+    Context,
+    External,
+    Function,
+    Instance,
+    Method,
+    Query,
+    Reflection,
+    Session,
+    Sql,
+    SqlType,
+    TableValue,
+    Unknown,
+    name_of,
+    qualified,
+    quoted,
+)
+
+# Of a connection: what runs a statement, and what only leads on to a connection again.
+_RUNS = {"execute", "exec_driver_sql", "scalar", "scalars", "stream", "scalar_one", "scalar_one_or_none"}
+_LEADS = {"connect", "begin", "begin_nested", "execution_options", "get_bind", "bind", "connection", "__enter__", "begin_transaction"}
+_ENDS = {"exit", "quit", "_exit"}
+_WRITES = {"bulk_update_mappings", "bulk_save_objects", "merge", "delete", "add_all", "add"}
+_FETCHES = {"get", "scalars", "refresh", "get_one"}
+
+
+class Raised(Exception):
+    """The script raises, whatever the database holds. `kind` is the operation that fails, or `raise`."""
+
+    def __init__(self, reason: str, path: str, line: int, kind: str = "raise") -> None:
+        super().__init__(reason)
+        self.reason, self.path, self.line, self.kind = reason, path, line, kind
+
+
+class Caller(Evaluator):
+    """Calls. Statements are the interpreter's part."""
+
+    def __init__(self, modules: Modules, recorder: Recorder) -> None:
+        super().__init__(modules, recorder)
+        # Whether a session has fetched objects, whose changes its commit would write.
+        self._fetched = False
+
+    def run(self, function: Function, args: Sequence[Any], options: Dict[str, Any]) -> Any:
+        raise NotImplementedError
+
+    def call(self, function: Any, args: List[Any], options: Dict[str, Any], node: Optional[ast.Call]) -> Any:
+        """The value of a call; what it does to the database goes to the recorder."""
+        if isinstance(function, External):
+            return self._external(function, args, options, node)
+        if isinstance(function, Method):
+            return self._method(function, args, options, node)
+        if isinstance(function, Function):
+            return self.run(function, args, options)
+        if isinstance(function, Class):
+            return self._object(function, args, options)
+        if isinstance(function, (TableValue, SqlType, Sql)):
+            return function
+        self._handed("a function that cannot be found", args, options)
+        return UNKNOWN_VALUE
+
+    def _handed(self, to: str, args: Sequence[Any], options: Dict[str, Any]) -> None:
+        """Whoever gets the connection may do anything with it."""
+        for given in (*args, *options.values()):
+            powerful = isinstance(given, (Connection, Session, Context, Batch))
+            if powerful or (isinstance(given, External) and given.path == "alembic.op"):
+                self.recorder.unread(f"Hands the connection to {to}")
+                return
+
+    def _external(self, function: External, args: List[Any], options: Dict[str, Any], node: Optional[ast.Call]) -> Any:
+        path = function.path
+        if path.startswith("alembic.op."):
+            return self._operation(function.name, args, options, node)
+        if path.startswith("alembic.context."):
+            return self._context(function.name, args, options, node)
+        if path == "builtins.getattr" and len(args) > 1 and isinstance(args[1], str):
+            return self.attribute(args[0], args[1])
+        if path.startswith("builtins.") and function.name not in _ENDS:
+            return python_values.call_builtin(function.name, args, options)
+        if function.name in _ENDS and path.split(".")[0] in ("builtins", "sys", "os"):
+            raise Raised("Ends the program on purpose", self.recorder.path, self.recorder.line)
+        found = sqlalchemy_values.call(path, args, options)
+        if found is UNKNOWN_VALUE and not path.startswith(("sqlalchemy", "alembic")):
+            self._handed(path, args, options)
+        return found
+
+    def _operation(self, name: str, args: List[Any], options: Dict[str, Any], node: Optional[ast.Call]) -> Any:
+        """`op.<name>(…)`."""
+        recorder = self.recorder
+        if name in ("get_bind", "get_context"):
+            return Connection() if name == "get_bind" else Context()
+        if name in ("f", "inline_literal"):
+            return args[0] if args else UNKNOWN_VALUE
+        if name == "execute":
+            return self._execute(args[0] if args else options.get("sqltext", UNKNOWN_VALUE), "execute", node)
+        if name == "batch_alter_table":
+            table = args[0] if args else options.get("table_name", UNKNOWN_VALUE)
+            schema = args[1] if len(args) > 1 else options.get("schema")
+            return Batch(table, schema, options.get("recreate") == "always")
+        if name in alembic_operations.ENTITIES:
+            recorder.note(name, "Creates, replaces or drops a view, a function or a trigger, which holds no data.")
+            return UNKNOWN_VALUE
+        if not alembic_operations.known(name):
+            recorder.unread(f"Runs op.{name}, an operation that is not Alembic's own")
+            return UNKNOWN_VALUE
+        self._alembic(name, args, options)
+        return TableValue(args[0], options.get("schema")) if name == "create_table" and args else UNKNOWN_VALUE
+
+    def _alembic(self, name: str, args: List[Any], options: Dict[str, Any], batch: Optional[Batch] = None) -> None:
+        """An operation of Alembic's own, on a table of its own or on that of a batch."""
+        recorder = self.recorder
+        if name == "alter_column" and options.get("existing_type") is not None:
+            table, column = (batch.table, args[:1]) if batch else (args[0] if args else options.get("table_name"), args[1:2])
+            known = sqlalchemy_values.type_of(options["existing_type"]).sql
+            schema = batch.schema if batch else options.get("schema")
+            where = column[0] if column else options.get("column_name")
+            if isinstance(table, str) and isinstance(where, str):
+                recorder.type_before(schema if isinstance(schema, str) else None, table, where, known)
+        if name == "alter_column" and options.get("type_") is not None:
+            options = {**options, "type_": sqlalchemy_values.type_of(options["type_"])}
+        try:
+            statements = alembic_operations.sql_of(name, args, options, batch)
+        except alembic_operations.NeverRuns as error:
+            raise Raised(f"Can never run: {error}", recorder.path, recorder.line, name) from error
+        for statement in statements:
+            recorder.sql(statement, name)
+
+    def _context(self, name: str, args: List[Any], options: Dict[str, Any], node: Optional[ast.Call]) -> Any:
+        """`alembic.context`, as it is within a run that is connected to PostgreSQL."""
+        if name == "is_offline_mode":
+            return False
+        if name in ("get_bind", "get_context"):
+            return Connection() if name == "get_bind" else Context()
+        if name == "execute":
+            return self._execute(args[0] if args else UNKNOWN_VALUE, "execute", node)
+        return UNKNOWN_VALUE
+
+    def _execute(self, what: Any, kind: str, node: Optional[ast.Call]) -> Any:
+        """A statement, as text or built by SQLAlchemy."""
+        if isinstance(what, (list, tuple)) and what:
+            for part in what:
+                self._execute(part, kind, None)
+        elif isinstance(what, Query):
+            if what.kind not in ("select", "orm"):
+                self.recorder.sql(what.sql, kind)
+        elif isinstance(what, (str, Sql)):
+            text = what if isinstance(what, str) else what.text
+            if text == MARK:
+                self.recorder.unread("Runs SQL that it puts together while it runs")
+            elif text.strip():
+                self.recorder.sql(text, kind, _where(node, text))
+        elif not isinstance(what, (External, Unknown)) or what is UNKNOWN_VALUE:
+            self.recorder.unread("Runs SQL that it puts together while it runs")
+        return UNKNOWN_VALUE
+
+    def _method(self, method: Method, args: List[Any], options: Dict[str, Any], node: Optional[ast.Call]) -> Any:
+        owner, name = method.owner, method.name
+        if isinstance(owner, Batch):
+            return self._in_batch(owner, name, args, options, node)
+        if isinstance(owner, Connection):
+            return self._connection(name, args, options, node)
+        if isinstance(owner, Context):
+            return self._of_context(name, args, node)
+        if isinstance(owner, Session):
+            return self._session(owner, name, args, options, node)
+        if isinstance(owner, Query):
+            return self._query(owner, name, args, options)
+        if isinstance(owner, TableValue):
+            return self._table(owner, name, args, options)
+        if isinstance(owner, SqlType):
+            return self._type(owner, name, args)
+        if isinstance(owner, Sql):
+            return sqlalchemy_values.sql_method(owner, name, args)
+        if isinstance(owner, Reflection):
+            return UNKNOWN_VALUE
+        if isinstance(owner, Instance):
+            function = owner.of.find(name)
+            return self.run(function, [owner, *args], options) if isinstance(function, Function) else UNKNOWN_VALUE
+        if isinstance(owner, Class):
+            self._handed(f"{owner.name}.{name}", args, options)
+            return UNKNOWN_VALUE
+        if isinstance(owner, Unknown) or (isinstance(owner, Method)):
+            self._handed(f"a method named {name}", args, options)
+            return UNKNOWN_VALUE
+        return python_values.call_method(owner, name, args, options)
+
+    def _in_batch(self, batch: Batch, name: str, args: List[Any], options: Dict[str, Any], node: Optional[ast.Call]) -> Any:
+        if name in ("f", "get_bind", "get_context", "execute", "inline_literal"):
+            return self._operation(name, args, options, node)
+        if name in ("create_table_comment", "drop_table_comment") or alembic_operations.known(name):
+            self._alembic(name, args, options, batch)
+        else:
+            self.recorder.unread(f"Runs {name} on {name_of(batch.table)}, an operation that is not Alembic's own")
+        return UNKNOWN_VALUE
+
+    def _connection(self, name: str, args: List[Any], options: Dict[str, Any], node: Optional[ast.Call]) -> Any:
+        if name in _RUNS:
+            return self._execute(args[0] if args else options.get("statement", UNKNOWN_VALUE), "execute", node)
+        if name in _LEADS:
+            return Connection()
+        if name == "commit":
+            reason = "Commits by itself: what was done so far stays done even if a later step fails."
+            self.recorder.note("commit", reason, transactional=False)
+        if name in ("run_callable", "run_sync") and args:
+            return self.call(args[0], [Connection(), *args[1:]], options, None)
+        if name in ("cursor", "raw_connection"):
+            return Session()
+        return UNKNOWN_VALUE
+
+    def _of_context(self, name: str, args: List[Any], node: Optional[ast.Call]) -> Any:
+        if name in ("begin_transaction", "autocommit_block"):
+            return External(f"alembic.context.{name}")
+        if name == "execute":
+            return self._execute(args[0] if args else UNKNOWN_VALUE, "execute", node)
+        return UNKNOWN_VALUE
+
+    def _session(self, owner: Session, name: str, args: List[Any], options: Dict[str, Any], node: Optional[ast.Call]) -> Any:
+        """Objects that a session has fetched change out of sight; those it adds are only added."""
+        if name in ("execute", "scalar"):
+            return self._execute(args[0] if args else UNKNOWN_VALUE, "execute", node)
+        if name == "query":
+            table = sqlalchemy_values.table_of(args[0]) if args else TableValue(UNKNOWN_VALUE)
+            return Query("orm", table)
+        if name in _FETCHES:
+            self._fetched = True
+        elif name in ("bulk_insert_mappings", "add") and args:
+            model = args[0].of if isinstance(args[0], Instance) else args[0]
+            row = sqlalchemy_values.row_values(model) if isinstance(model, Class) else None
+            if row is not None:
+                self.recorder.sql(row[0], "execute")
+            else:
+                self.recorder.unread("Writes objects through a session")
+        elif name in _WRITES:
+            model = args[0] if args and isinstance(args[0], Class) else None
+            of = f" of {name_of(sqlalchemy_values.table_of(model).name)}" if model else ""
+            self.recorder.unread(f"Writes objects{of} through a session")
+        elif name in ("commit", "flush") and self._fetched:
+            self.recorder.unread("Writes the objects that it has fetched through a session")
+        elif name in ("connection", "get_bind"):
+            return Connection()
+        return owner if name in ("begin", "__enter__", "begin_nested") else UNKNOWN_VALUE
+
+    def _query(self, query: Query, name: str, args: List[Any], options: Dict[str, Any]) -> Any:
+        """Builds on; an ORM query also runs, where it deletes, updates or fetches."""
+        if query.kind == "orm" and name in ("delete", "update"):
+            done = sqlalchemy_values.query_method(query, name, args, options)
+            self.recorder.sql(Query(name, done.table, done.sets, done.conditions).sql, "execute")
+            return UNKNOWN_VALUE
+        if query.kind == "orm" and name in ("all", "first", "one", "one_or_none", "yield_per", "get", "scalar"):
+            self._fetched = self._fetched or name != "scalar"
+            return UNKNOWN_VALUE
+        return sqlalchemy_values.query_method(query, name, args, options)
+
+    def _table(self, table: TableValue, name: str, args: List[Any], options: Dict[str, Any]) -> Any:
+        if name in ("update", "delete", "insert", "select"):
+            query = Query(name, table)
+            return query.values(options["values"]) if isinstance(options.get("values"), dict) else query
+        if name == "drop":
+            self.recorder.sql(f"DROP TABLE {table.sql}", "drop_table")
+        elif name == "create":
+            self.recorder.sql(f"CREATE TABLE {table.sql} ()", "create_table")
+        elif name == "alias":
+            return table
+        return UNKNOWN_VALUE
+
+    def _type(self, kind: SqlType, name: str, args: List[Any]) -> Any:
+        """An enum is created and dropped by itself; any type may have another one for PostgreSQL."""
+        if name == "with_variant":
+            return sqlalchemy_values.type_of(args[0]) if "postgresql" in args[1:] else kind
+        if name in ("drop", "create") and kind.enum:
+            called = qualified(kind.enum, kind.schema or None)
+            made = f"DROP TYPE {called}" if name == "drop" else f"CREATE TYPE {called} AS ENUM ()"
+            self.recorder.sql(made, f"{name}_type")
+        elif name == "drop":
+            self.recorder.note("drop_type", f"Drops a type without a name, {quoted(MARK)}.".replace(quoted(MARK), "which does nothing"))
+        return kind if name not in ("drop", "create") else UNKNOWN_VALUE
+
+    def _object(self, kind: Class, args: List[Any], options: Dict[str, Any]) -> Any:
+        """A column type of the project, or an object whose constructor is followed."""
+        if kind.is_type:
+            return sqlalchemy_values.decorated(kind, args, options)
+        made = Instance(kind)
+        start = kind.find("__init__")
+        if isinstance(start, Function):
+            self.run(start, [made, *args], options)
+        elif not kind.find("__tablename__"):
+            self._handed(kind.name, args, options)
+        return made
+
+
+def _where(node: Optional[ast.Call], text: str) -> Optional[int]:
+    """The line on which SQL begins that stands in the call as it is, None for what is put together elsewhere."""
+    for part in ast.walk(node) if node is not None else ():
+        if isinstance(part, ast.Constant) and part.value == text:
+            return int(part.lineno)
+    return None
+
+

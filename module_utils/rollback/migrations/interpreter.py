@@ -1,0 +1,383 @@
+"""Walks through a migration's statements as PostgreSQL would see them, without running any of it.
+
+Both ways of a condition are taken where only the running migration could decide; loops over what is known are unrolled,
+others walked through once.
+"""
+
+from __future__ import annotations
+
+import ast
+from dataclasses import dataclass, field
+from typing import Any, Dict, List, Optional, Sequence, Tuple
+
+from ansible.module_utils.rollback.migrations.calls import Caller, Raised
+from ansible.module_utils.rollback.migrations.evaluator import iterated, same
+from ansible.module_utils.rollback.migrations.modules import Modules
+from ansible.module_utils.rollback.migrations.recorder import Recorder
+from ansible.module_utils.rollback.migrations.values import (
+    UNKNOWN_VALUE,
+    Class,
+    External,
+    Function,
+    Instance,
+    Module,
+    Scope,
+)
+
+# Enough for every migration of the histories we know; what goes beyond is not read to its end, and said to be.
+_MOST_STATEMENTS, _DEEPEST = 50_000, 40
+
+# How a block ended.
+_NEXT, _RETURNED, _LEFT = "next", "returned", "left"
+
+
+class TooMuch(Exception):
+    """The script is longer, or calls deeper, than is worth following."""
+
+
+@dataclass
+class _Frame:
+    """What one call of a function has returned and yielded so far."""
+
+    returned: List[Any] = field(default_factory=list)
+    yielded: List[Any] = field(default_factory=list)
+
+
+class _Yielded(List[Any]):
+    """What a generator function yields, all of it."""
+
+
+class Interpreter(Caller):
+    """One walk through one function of a script; the recorder has what it does."""
+
+    def __init__(self, modules: Modules, recorder: Recorder) -> None:
+        super().__init__(modules, recorder)
+        self._frames: List[_Frame] = []
+        self._left = _MOST_STATEMENTS
+
+    def function(self, module: Module, node: ast.FunctionDef) -> None:
+        """Walks through a function of the script. Raises Raised if it always does, TooMuch if it does not end."""
+        self.recorder.path = module.path
+        self.run(Function(node, Scope(module)), [], {})
+
+    def run(self, function: Function, args: Sequence[Any], options: Dict[str, Any]) -> Any:
+        node = function.node
+        if len(self._frames) > _DEEPEST:
+            raise TooMuch
+        scope = Scope(function.scope.module, {}, function.scope)
+        self._arguments(node.args, args, options, scope)
+        if isinstance(node, ast.Lambda):
+            return self.value(node.body, scope)
+        recorder = self.recorder
+        place = (recorder.path, recorder.line)
+        recorder.path = function.scope.module.path
+        frame = _Frame()
+        self._frames.append(frame)
+        try:
+            ended = self.block(node.body, scope)
+        finally:
+            self._frames.pop()
+            recorder.path, recorder.line = place
+        if frame.yielded:
+            return _Yielded(frame.yielded)
+        results = [*frame.returned, *([] if ended == _RETURNED else [None])]
+        return results[0] if results and all(same(results[0], other) for other in results[1:]) else UNKNOWN_VALUE
+
+    def _arguments(self, expected: ast.arguments, args: Sequence[Any], options: Dict[str, Any], scope: Scope) -> None:
+        """Binds arguments as Python does; what is missing has its default, or is not known."""
+        outer = scope.outer or scope
+        names = [part.arg for part in (*expected.posonlyargs, *expected.args)]
+        defaults = dict(zip(reversed(names), reversed(expected.defaults)))
+        given = dict(zip(names, args))
+        for part, default in zip(expected.kwonlyargs, expected.kw_defaults):
+            names.append(part.arg)
+            if default is not None:
+                defaults[part.arg] = default
+        for name in names:
+            if name in given:
+                scope.names[name] = given[name]
+            elif name in options:
+                scope.names[name] = options[name]
+            else:
+                scope.names[name] = self.value(defaults[name], outer) if name in defaults else UNKNOWN_VALUE
+        if expected.vararg is not None:
+            scope.names[expected.vararg.arg] = tuple(args[len(expected.posonlyargs) + len(expected.args) :])
+        if expected.kwarg is not None:
+            scope.names[expected.kwarg.arg] = {key: value for key, value in options.items() if key not in names}
+
+    def lookup(self, module: Module, name: str) -> Any:
+        """A name of a module, for which its statements that bind the name are walked through once, and quietly."""
+        if name not in module.names and name in module.bindings:
+            self._quietly(module, module.bindings[name])
+        if name in module.names:
+            return module.names[name]
+        for statement in module.bindings.get("*", ()):
+            other = self._imported(module, statement) if isinstance(statement, ast.ImportFrom) else None
+            if isinstance(other, Module) and other is not module:
+                found = self.lookup(other, name)
+                if not (isinstance(found, External) and found.path == f"builtins.{name}"):
+                    return found
+        below = module.path[: -len("__init__.py")] if module.path.endswith("/__init__.py") else ""
+        inner = self.modules.beside(f"{below}_", 1, name) if below else None
+        return inner or External(f"builtins.{name}")
+
+    def _quietly(self, module: Module, statements: List[ast.stmt]) -> None:
+        recorder = self.recorder
+        place, frames = (recorder.path, recorder.line), self._frames
+        recorder.muted += 1
+        recorder.path, self._frames = module.path, [*frames, _Frame()]
+        scope = Scope(module, module.names)
+        try:
+            for statement in statements:
+                if statement not in module.done:
+                    module.done.append(statement)
+                    self._statement(statement, scope)
+        except Raised:
+            pass  # A module that raises binds no more names; those that are asked for stay unknown.
+        finally:
+            recorder.muted -= 1
+            recorder.path, recorder.line = place
+            self._frames = frames
+
+    def _imported(self, module: Module, node: ast.ImportFrom) -> Any:
+        """The module that a `from` names: one of the project's, or a library."""
+        if node.level:
+            return self.modules.beside(module.path, node.level, node.module or "") or UNKNOWN_VALUE
+        return self.modules.named(node.module or "") or External(node.module or "")
+
+    def block(self, statements: Sequence[ast.stmt], scope: Scope) -> str:
+        """Walks through statements, and says how that ended. Raises Raised if it cannot but raise."""
+        for statement in statements:
+            self._left -= 1
+            if self._left < 0:
+                raise TooMuch
+            ended = self._statement(statement, scope)
+            if ended != _NEXT:
+                return ended
+        return _NEXT
+
+    def _statement(self, node: ast.stmt, scope: Scope) -> str:
+        self.recorder.line = node.lineno
+        walk = getattr(self, f"_do_{type(node).__name__}", None)
+        return _NEXT if walk is None else walk(node, scope) or _NEXT
+
+    def _do_Expr(self, node: ast.Expr, scope: Scope) -> None:
+        self.value(node.value, scope)
+
+    def _do_Assign(self, node: ast.Assign, scope: Scope) -> None:
+        value = self.value(node.value, scope)
+        for target in node.targets:
+            self.bind(target, value, scope)
+
+    def _do_AnnAssign(self, node: ast.AnnAssign, scope: Scope) -> None:
+        if node.value is not None:
+            self.bind(node.target, self.value(node.value, scope), scope)
+
+    def _do_AugAssign(self, node: ast.AugAssign, scope: Scope) -> None:
+        load = ast.Name(node.target.id, ast.Load()) if isinstance(node.target, ast.Name) else node.target
+        self.bind(node.target, self.value(ast.BinOp(load, node.op, node.value), scope), scope)
+
+    def bind(self, target: ast.AST, value: Any, scope: Scope) -> None:
+        """Gives a value to a name, to several, or to a place in something."""
+        if isinstance(target, ast.Name):
+            scope.names[target.id] = value
+        elif isinstance(target, (ast.Tuple, ast.List)):
+            parts = list(value) if isinstance(value, (list, tuple)) else []
+            fits = len(parts) == len(target.elts) and not any(isinstance(part, ast.Starred) for part in target.elts)
+            for place, part in zip(target.elts, parts if fits else [UNKNOWN_VALUE] * len(target.elts)):
+                self.bind(place, part, scope)
+        elif isinstance(target, ast.Starred):
+            self.bind(target.value, UNKNOWN_VALUE, scope)
+        elif isinstance(target, ast.Subscript):
+            owner, index = self.value(target.value, scope), self.value(target.slice, scope)
+            if isinstance(owner, (dict, list)) and isinstance(index, (str, int)):
+                try:
+                    owner[index] = value
+                except IndexError:
+                    pass  # The script would fail here; what it means to do stands before and after.
+        elif isinstance(target, ast.Attribute):
+            owner = self.value(target.value, scope)
+            if isinstance(owner, Instance):
+                owner.names[target.attr] = value
+
+    def _do_If(self, node: ast.If, scope: Scope) -> str:
+        known = self.truth(node.test, scope)
+        if known is not None:
+            return self.block(node.body if known else node.orelse, scope)
+        return self._either([node.body, node.orelse], scope)
+
+    def _either(self, ways: Sequence[Sequence[ast.stmt]], scope: Scope) -> str:
+        """Walks through each of several ways, of which the running migration takes one."""
+        before = dict(scope.names)
+        ended: List[Tuple[str, Dict[str, Any]]] = []
+        raised: List[Raised] = []
+        for way in ways:
+            scope.names.clear()
+            scope.names.update(before)
+            try:
+                how = self.block(way, scope)
+            except Raised as error:
+                raised.append(error)
+            else:
+                ended.append((how, dict(scope.names)))
+        if not ended:
+            raise raised[0]
+        for error in raised:
+            self._refuses(error)
+        going_on = [names for how, names in ended if how == _NEXT] or [names for _, names in ended]
+        scope.names.clear()
+        for name in dict.fromkeys(name for names in going_on for name in names):
+            values = [names.get(name, UNKNOWN_VALUE) for names in going_on]
+            scope.names[name] = values[0] if all(same(values[0], other) for other in values[1:]) else UNKNOWN_VALUE
+        hows = {how for how, _ in ended}
+        return hows.pop() if len(hows) == 1 else _NEXT
+
+    def _refuses(self, error: Raised) -> None:
+        recorder = self.recorder
+        place = (recorder.path, recorder.line)
+        recorder.path, recorder.line = error.path, error.line
+        recorder.note("refuses", f"Refuses on a condition that only the running migration knows. {error.reason}.")
+        recorder.path, recorder.line = place
+
+    def _do_For(self, node: ast.For, scope: Scope) -> str:
+        items = iterated(self.value(node.iter, scope))
+        if items is None:
+            self.bind(node.target, UNKNOWN_VALUE, scope)
+            self._perhaps(node.body, scope)
+        else:
+            for item in items:
+                self.bind(node.target, item, scope)
+                if self.block(node.body, scope) == _RETURNED:
+                    return _RETURNED
+        return self.block(node.orelse, scope)
+
+    _do_AsyncFor = _do_For
+
+    def _perhaps(self, body: Sequence[ast.stmt], scope: Scope) -> None:
+        """A block that runs any number of times."""
+        self._either([body, []], scope)
+
+    def _do_While(self, node: ast.While, scope: Scope) -> None:
+        if self.truth(node.test, scope) is not False:
+            self._perhaps(node.body, scope)
+
+    def _do_Try(self, node: ast.Try, scope: Scope) -> str:
+        """The way without an error. Where the body always raises, the first handler is taken."""
+        try:
+            ended = self.block(node.body, scope)
+            if ended == _NEXT:
+                ended = self.block(node.orelse, scope)
+        except Raised:
+            if not node.handlers:
+                raise
+            ended = self.block(node.handlers[0].body, scope)
+        finally:
+            self.block(node.finalbody, scope)
+        return ended
+
+    _do_TryStar = _do_Try
+
+    def _do_With(self, node: ast.With, scope: Scope) -> str:
+        recorder, outside, suppressed = self.recorder, 0, False
+        for item in node.items:
+            manager = self.value(item.context_expr, scope)
+            if isinstance(manager, External) and manager.path == "alembic.context.autocommit_block":
+                outside = 1
+                reason = "Commits every step before it, and what stands in it at once: a later failure takes none of it back."
+                recorder.note("autocommit_block", reason, transactional=False)
+            suppressed = suppressed or (isinstance(manager, External) and manager.name == "suppress")
+            if item.optional_vars is not None:
+                self.bind(item.optional_vars, manager[0] if isinstance(manager, _Yielded) else manager, scope)
+        recorder.outside += outside
+        try:
+            return self.block(node.body, scope)
+        except Raised:
+            if not suppressed:
+                raise
+            return _NEXT
+        finally:
+            recorder.outside -= outside
+
+    _do_AsyncWith = _do_With
+
+    def _do_Match(self, node: Any, scope: Scope) -> str:
+        self.value(node.subject, scope)
+        return self._either([*(case.body for case in node.cases), []], scope)
+
+    def _do_Return(self, node: ast.Return, scope: Scope) -> str:
+        value = self.value(node.value, scope)
+        if self._frames:
+            self._frames[-1].returned.append(value)
+        return _RETURNED
+
+    def _Yield(self, node: ast.Yield, scope: Scope) -> Any:
+        value = self.value(node.value, scope)
+        if self._frames:
+            self._frames[-1].yielded.append(value)
+        return UNKNOWN_VALUE
+
+    def _Await(self, node: ast.Await, scope: Scope) -> Any:
+        return self.value(node.value, scope)
+
+    def _do_Break(self, node: ast.Break, scope: Scope) -> str:
+        return _LEFT
+
+    _do_Continue = _do_Break
+
+    def _do_Raise(self, node: ast.Raise, scope: Scope) -> None:
+        raise Raised(_said(node.exc, self, scope), self.recorder.path, node.lineno)
+
+    def _do_Assert(self, node: ast.Assert, scope: Scope) -> None:
+        if self.truth(node.test, scope) is False:
+            raise Raised("Asserts what never holds", self.recorder.path, node.lineno)
+
+    def _do_Import(self, node: ast.Import, scope: Scope) -> None:
+        for alias in node.names:
+            if alias.asname:
+                scope.names[alias.asname] = self.modules.named(alias.name) or External(alias.name)
+            else:
+                top = alias.name.split(".")[0]
+                scope.names[top] = self.modules.named(top) or External(top)
+
+    def _do_ImportFrom(self, node: ast.ImportFrom, scope: Scope) -> None:
+        source = self._imported(scope.module, node)
+        for alias in node.names:
+            if alias.name == "*":
+                continue
+            called = alias.asname or alias.name
+            if isinstance(source, External):
+                inner = self.modules.named(f"{source.path}.{alias.name}")
+                scope.names[called] = inner or External(f"{source.path}.{alias.name}")
+            elif isinstance(source, Module):
+                known = alias.name in source.bindings or "*" in source.bindings
+                inner = None if known or node.level else self.modules.named(f"{node.module}.{alias.name}")
+                scope.names[called] = inner or self.lookup(source, alias.name)
+            else:
+                inner = self.modules.beside(scope.module.path, node.level, ".".join(filter(None, [node.module, alias.name])))
+                scope.names[called] = inner or UNKNOWN_VALUE
+
+    def _do_FunctionDef(self, node: ast.FunctionDef, scope: Scope) -> None:
+        scope.names[node.name] = Function(node, scope)
+
+    _do_AsyncFunctionDef = _do_FunctionDef
+
+    def _do_ClassDef(self, node: ast.ClassDef, scope: Scope) -> None:
+        inner = Scope(scope.module, {}, scope)
+        bases = tuple(self.value(base, scope) for base in node.bases)
+        made = Class(node.name, inner.names, bases, inner)
+        for statement in node.body:
+            self._statement(statement, inner)
+        scope.names[node.name] = made
+
+
+def _said(node: Optional[ast.expr], interpreter: Interpreter, scope: Scope) -> str:
+    """A sentence about what is raised, with its message if that is known."""
+    message = ""
+    if isinstance(node, ast.Call):
+        texts = [interpreter.value(arg, scope) for arg in node.args[:1]]
+        message = " ".join(texts[0].split()) if texts and isinstance(texts[0], str) else ""
+        node = node.func
+    name = ast.unparse(node) if node is not None else "an exception"
+    return f"Raises {name}: {message}".rstrip(".") if message else f"Raises {name}"
+
+

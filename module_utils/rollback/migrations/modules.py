@@ -1,0 +1,88 @@
+"""The modules of a source tree, found by the names under which they are imported, and never run."""
+
+from __future__ import annotations
+
+import ast
+from functools import lru_cache
+from typing import Dict, Iterator, List, Optional
+
+from ansible.module_utils.rollback.migrations.tree import Tree
+from ansible.module_utils.rollback.migrations.values import Module
+
+
+class Modules:
+    """The modules of one tree, each parsed when it is first asked for."""
+
+    def __init__(self, tree: Tree) -> None:
+        self._tree = tree
+        self._found: Dict[str, Optional[Module]] = {}
+
+    def named(self, name: str) -> Optional[Module]:
+        """The module that `import name` means, None if it is not part of the tree or cannot be parsed."""
+        if name not in self._found:
+            self._found[name] = self._find(name)
+        return self._found[name]
+
+    def _find(self, name: str) -> Optional[Module]:
+        inside = name.replace(".", "/")
+        for root in self._tree.roots:
+            for path in (f"{inside}.py", f"{inside}/__init__.py"):
+                path = f"{root.rstrip('/')}/{path}" if root else path
+                text = self._tree.files.get(path)
+                if text is not None:
+                    parsed = _parsed(text)
+                    return module(path, parsed) if parsed is not None else None
+        return None
+
+    def beside(self, path: str, level: int, name: str) -> Optional[Module]:
+        """The module that `from <level dots>name import …` means in the file at `path`."""
+        folder = path.split("/")[:-level]
+        found = "/".join([*folder, *(name.split(".") if name else [])])
+        for candidate in (f"{found}.py", f"{found}/__init__.py"):
+            text = self._tree.files.get(candidate)
+            parsed = _parsed(text) if text is not None else None
+            if parsed is not None:
+                return module(candidate, parsed)
+        return None
+
+
+@lru_cache(maxsize=512)
+def _parsed(text: str) -> Optional[ast.Module]:
+    """Helpers are shared by many scripts, so each text is parsed once."""
+    try:
+        return ast.parse(text)
+    except (SyntaxError, ValueError):
+        return None
+
+
+def module(path: str, tree: ast.Module) -> Module:
+    """A module with its top-level statements by the names they bind or change; nothing is evaluated yet."""
+    bindings: Dict[str, List[ast.stmt]] = {}
+    for statement in tree.body:
+        for name in dict.fromkeys(_bound(statement)):
+            bindings.setdefault(name, []).append(statement)
+    return Module(path, tree, bindings)
+
+
+def _bound(statement: ast.stmt) -> Iterator[str]:
+    """The names that a top-level statement binds or changes; `*` for an import of everything."""
+    if isinstance(statement, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
+        yield statement.name
+    elif isinstance(statement, (ast.Import, ast.ImportFrom)):
+        for alias in statement.names:
+            yield alias.asname or (alias.name.split(".")[0] if isinstance(statement, ast.Import) else alias.name)
+    elif isinstance(statement, ast.Expr):
+        # `NAMES.append(…)`
+        call = statement.value
+        if isinstance(call, ast.Call) and isinstance(call.func, ast.Attribute) and isinstance(call.func.value, ast.Name):
+            yield call.func.value.id
+    else:
+        for node in ast.walk(statement):
+            if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+                yield node.id
+            elif isinstance(node, (ast.FunctionDef, ast.ClassDef)):
+                yield node.name
+            elif isinstance(node, (ast.Import, ast.ImportFrom)):
+                yield from _bound(node)
+            elif isinstance(node, ast.Subscript) and isinstance(node.value, ast.Name) and isinstance(node.ctx, ast.Store):
+                yield node.value.id

@@ -1,0 +1,128 @@
+"""What a downgrade would take away, counted in the live database, and whether it can be kept aside."""
+
+from __future__ import annotations
+
+import time
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any, Dict, List, Optional, Sequence, Tuple
+
+from ansible.module_utils.rollback.migrations.operations import COLUMN, TABLE, VALUES, Loss
+from ansible.module_utils.rollback.postgres import relation
+from ansible.module_utils.rollback.postgres.relation import Relation
+
+with suppress(ImportError):  # the module that uses this says so
+    from psycopg import errors as pg_errors
+    from psycopg import sql
+
+if TYPE_CHECKING:
+    import psycopg
+
+# Views and what else is defined by a query, then foreign keys of other tables; column 0 stands for the whole table.
+_DEPENDENTS = """
+SELECT DISTINCT CASE c.relkind WHEN 'm' THEN 'materialized view ' ELSE 'view ' END || n.nspname || '.' || c.relname, 0::bigint
+FROM pg_depend d JOIN pg_rewrite r ON r.oid = d.objid JOIN pg_class c ON c.oid = r.ev_class JOIN pg_namespace n ON n.oid = c.relnamespace
+WHERE d.classid = 'pg_rewrite'::regclass AND d.refclassid = 'pg_class'::regclass AND d.refobjid = %(oid)s AND c.oid <> %(oid)s
+  AND (%(columns)s::text[] = '{}' OR d.refobjsubid IN (
+        SELECT attnum FROM pg_attribute WHERE attrelid = %(oid)s AND attname = ANY(%(columns)s)))
+UNION ALL
+SELECT 'foreign key ' || conname || ' of ' || conrelid::regclass::text, conrelid::bigint
+FROM pg_constraint
+WHERE contype = 'f' AND confrelid = %(oid)s AND conrelid <> %(oid)s
+  AND (%(columns)s::text[] = '{}' OR confkey && ARRAY(
+        SELECT attnum FROM pg_attribute WHERE attrelid = %(oid)s AND attname = ANY(%(columns)s)))
+ORDER BY 1"""
+
+_NULL_SHARE = (
+    "SELECT coalesce(max(null_frac), 0)::float8 FROM pg_stats WHERE schemaname = %s AND tablename = %s AND attname = %s"
+)
+
+
+@dataclass(frozen=True)
+class Counted:
+    """`count` is rows (of tables and rows) or values that are not null (of columns and values); where it is not `exact` it is the
+    planner's estimate. `reason` says why it is not `savable`, `dependents` name what else is built on it."""
+
+    kind: str
+    schema: str
+    table: str
+    columns: Tuple[str, ...]
+    revision: str
+    count: int
+    exact: bool
+    bytes: int
+    savable: bool
+    reason: str = ""
+    dependents: List[str] = field(default_factory=list)
+
+    def as_dict(self) -> Dict[str, Any]:
+        return {**asdict(self), "columns": list(self.columns)}
+
+
+def forecast(connection: "psycopg.Connection[Any]", losses: Sequence[Loss], budget_s: float) -> List[Counted]:
+    """Count what is really there; what is not there, or only computed, cannot be lost and is left out.
+
+    Counting ends after `budget_s` seconds; the rest is estimated.
+    """
+    found = [(loss, relation.find(connection, loss.schema, loss.table)) for loss in losses]
+    there = [(loss, table) for loss, table in found if table is not None]
+    going = {table.oid for loss, table in there if loss.kind == TABLE}
+    until = time.monotonic() + budget_s
+    counted = []
+    for loss, table in there:
+        columns = tuple(name for name in loss.columns if name in table.columns and not table.columns[name].generated)
+        if loss.kind in (COLUMN, VALUES) and not columns:
+            continue
+        number, exact = _count(connection, table, columns, until)
+        reason = why_not_savable(loss.kind, table, columns)
+        users = connection.execute(_DEPENDENTS, {"oid": table.oid, "columns": list(columns)}).fetchall()
+        counted.append(
+            Counted(
+                loss.kind,
+                table.schema,
+                table.name,
+                columns,
+                loss.revision,
+                number,
+                exact,
+                table.bytes,
+                not reason,
+                reason,
+                # Rows that go leave all that is built on their table in its place.
+                [name for name, of in users if of not in going] if loss.kind in (TABLE, COLUMN) else [],
+            )
+        )
+    return counted
+
+
+def why_not_savable(kind: str, table: Relation, columns: Sequence[str]) -> str:
+    """Why this cannot be kept aside and brought back; empty where it can."""
+    if not table.readable:
+        return f"the operator's role may not read {table.full_name}."
+    if table.row_security:
+        return f"row level security hides rows of {table.full_name} from the operator's role."
+    if kind in (COLUMN, VALUES) and not table.key(columns):
+        return f"{table.full_name} has no other key by which its rows could be found again."
+    return ""
+
+
+def _count(
+    connection: "psycopg.Connection[Any]", table: Relation, columns: Sequence[str], until: float
+) -> "tuple[int, bool]":
+    left_ms = int((until - time.monotonic()) * 1000)
+    exact: Optional[int] = None
+    if left_ms > 0 and table.readable:
+        counts = sql.SQL(" + ").join(sql.SQL("count({})").format(sql.Identifier(name)) for name in columns)
+        query = sql.SQL("SELECT {} FROM {}").format(counts if columns else sql.SQL("count(*)"), table.identifier)
+        with suppress(pg_errors.QueryCanceled, pg_errors.LockNotAvailable), connection.transaction():
+            connection.execute(sql.SQL("SET LOCAL statement_timeout = {}").format(sql.Literal(left_ms)))
+            (exact,) = connection.execute(query).fetchone() or (None,)
+    if exact is not None:
+        return exact, True
+    rows = max(table.tuples, 0.0)
+    if not columns:
+        return int(rows), False
+    shares = [
+        (connection.execute(_NULL_SHARE, [table.schema, table.name, name]).fetchone() or (0.0,))[0] for name in columns
+    ]
+    return int(sum(rows * (1 - share) for share in shares)), False
