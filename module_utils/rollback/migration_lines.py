@@ -17,6 +17,12 @@ def what(entry: Mapping[str, Any]) -> str:
     return words.get(str(entry["kind"]), f"Rows of {name}")
 
 
+def counted(entry: Mapping[str, Any]) -> str:
+    """`40 values`, `~1,200 rows`."""
+    unit = "values" if entry["kind"] in ("column", "values") else "rows"
+    return f"{'' if entry['exact'] else '~'}{count(entry['count'])} {unit}"
+
+
 def sources(migration: Mapping[str, Any]) -> List[Tuple[str, str]]:
     """What the head of a shown plan says of it."""
     kept = f"kept in schema {migration['salvage']}" if migration["salvage"] else "nothing has to be kept aside"
@@ -45,9 +51,7 @@ def _loss_lines(migration: Mapping[str, Any]) -> List[str]:
         return ["  nothing"]
     rows: List[List[Any]] = [["  what", "count", "kept"]]
     for entry in migration["losses"]:
-        unit = "values" if entry["kind"] in ("column", "values") else "rows"
-        number = f"{'' if entry['exact'] else '~'}{count(entry['count'])} {unit}"
-        rows.append([f"  {what(entry)}", number, "yes" if entry["savable"] else "NO"])
+        rows.append([f"  {what(entry)}", counted(entry), "yes" if entry["savable"] else "NO"])
     return table(rows, "<><")
 
 

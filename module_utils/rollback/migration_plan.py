@@ -9,7 +9,7 @@ from ansible.module_utils.rollback import plan
 from ansible.module_utils.rollback.census import Census
 from ansible.module_utils.rollback.errors import RollbackError
 from ansible.module_utils.rollback.migration_lines import DOWN, UP, what
-from ansible.module_utils.rollback.migrations.operations import IRREVERSIBLE, UNKNOWN
+from ansible.module_utils.rollback.migrations.operations import IRREVERSIBLE, TABLE, UNKNOWN
 from ansible.module_utils.rollback.plan import Application, Request
 from ansible.module_utils.rollback.postgres import names
 from ansible.module_utils.rollback.words import listed
@@ -37,6 +37,7 @@ def for_migration(
     steps = [dict(step) for step in history["path"]]
     heads = list(steps[-1]["heads"] if steps else live.alembic_heads or [])
     salvage = names.salvage_name(request.run) if loss["losses"] else ""
+    gone = [f"{entry['schema']}.{entry['table']}" for entry in loss["losses"] if entry["kind"] == TABLE]
     to = dict.fromkeys(sorted(application.versions), str(point["version"]))
     titles = [
         ("stop", f"Stop {application.name} {listed(application.running)}", listed(sorted(to)), "outage"),
@@ -45,7 +46,7 @@ def for_migration(
         *_last_titles(application, to),
     ]
     return {
-        **_plan(request, titles, live, heads, database["where"], salvage, application, to, measured),
+        **_plan(request, titles, live, heads, database["where"], salvage, application, to, measured, gone),
         "release_point": dict(point),
         "migration": {
             "direction": DOWN,
@@ -90,6 +91,7 @@ def for_undo(
     return {
         **_plan(request, titles, live, heads, database["where"], salvage, application, to, measured),
         "undoes": earlier["run"],
+        "way_back": earlier["command"],
         "release_point": {},
         "migration": {
             "direction": UP,
@@ -144,13 +146,17 @@ def _plan(
     application: Application,
     to: Mapping[str, str],
     measured: Mapping[str, Any],
+    gone: Sequence[str] = (),
 ) -> Dict[str, Any]:
     steps = [plan.step(*title, live.bytes, measured) for title in titles]
-    then = replace(live, alembic_heads=heads)
+    then = replace(
+        live, alembic_heads=heads, tables={name: rows for name, rows in live.tables.items() if name not in gone}
+    )
     return {
         **plan.common(
             replace(request, strategy=MIGRATION), steps, live, then, where, live.database, salvage, application, to
         ),
+        "forecast": [],  # of tables that go back in time as a whole; what a downgrade takes away is in its losses
         "backup": {},
         "incoming_oid": live.database_oid,
     }

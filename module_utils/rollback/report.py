@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
 
-from ansible.module_utils.rollback import outcome
+from ansible.module_utils.rollback import migration_lines, outcome
 from ansible.module_utils.rollback.words import duration
 
 METHOD_NAMES = {
@@ -59,11 +59,23 @@ def build(record: Mapping[str, Any], notes: Mapping[str, Any]) -> Dict[str, Any]
         "set_aside": kept,
         "set_aside_as": kept_as,
         "went_back": counted.get("tables", plan["forecast"]),
+        "taken_away": _taken_away(plan),
         "went_back_counted": "after the last session had ended" if "tables" in counted else "for the plan",
         "rows_before": counted.get("rows", plan["rows_now"]),
         "problems": list(record["problems"]),
         "actions": _actions(plan, concluded["outcome"], f"{kept_as} {kept}" if kept else ""),
     }
+
+
+def _taken_away(plan: Mapping[str, Any]) -> List[Dict[str, Any]]:
+    """What a downgrade lost, as it was counted for the plan: `what`, `count` with its unit, and whether it is kept."""
+    migration = plan.get("migration", {"direction": migration_lines.UP})
+    if migration["direction"] == migration_lines.UP:
+        return []
+    return [
+        {"what": migration_lines.what(entry), "count": migration_lines.counted(entry), "kept": bool(entry["savable"])}
+        for entry in migration["losses"]
+    ]
 
 
 def _set_aside(plan: Mapping[str, Any], steps: Mapping[str, Mapping[str, Any]], swapped: bool) -> Tuple[str, str]:
@@ -103,7 +115,9 @@ def _timeline(
     lines = [
         {
             "id": "plan",
-            "title": "Look, choose the target, prove the backup and plan",
+            "title": "Look, choose the target and plan"
+            if "migration" in plan
+            else "Look, choose the target, prove the backup and plan",
             "status": "done",
             "began_s": 0.0,
             "seconds": before,
@@ -149,6 +163,8 @@ def _actions(plan: Mapping[str, Any], ended: str, set_aside: str) -> List[str]:
     actions = []
     if ended != outcome.SUCCEEDED:
         actions.append("Find the cause of the failure above; the run's journal has every step.")
+    if set_aside and "migration" in plan:
+        actions.append(f"Look through what the downgrade took away; it is in {set_aside}.")
     if set_aside and plan["forecast"]:
         actions.append(f"Look through what was written since the backup; it is in {set_aside}.")
     if plan["method"] == "restore" and ended == outcome.SUCCEEDED:

@@ -45,7 +45,7 @@ def of_database(
             Check(
                 "identity",
                 same,
-                f"{found.database} is {'' if same else 'not '}the database that was restored and compared (OID {expected_oid})",
+                f"{found.database} is {'' if same else 'not '}the database of this run (OID {expected_oid})",
             )
         )
     if role:

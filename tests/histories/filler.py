@@ -10,7 +10,9 @@ import hashlib
 import json
 import re
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import cached_property
 from random import Random
 from typing import Any
 
@@ -19,6 +21,7 @@ from psycopg import sql
 
 ROWS = 4
 MOST_ROWS = 20
+WORDS, JSON, NAMED = "words", "json", "named"
 # How often a row that a constraint refuses is made anew with other values.
 TRIES = 12
 
@@ -97,18 +100,69 @@ class Table:
         return min(max([ROWS, *choices]), MOST_ROWS)
 
 
-def fill(connection: psycopg.Connection, texts: str = "words") -> list[str]:
+@dataclass(frozen=True)
+class Texts:
+    """How texts are written. What a migration names in its source is looked for only in the style NAMED."""
+
+    style: str
+    source: str = ""
+
+    @cached_property
+    def names(self) -> frozenset[str]:
+        return frozenset(re.findall(r"\w+", self.source)) if self.style == NAMED else frozenset()
+
+    @cached_property
+    def literals(self) -> list[str]:
+        """Single words between quotes, those of SQL in a string included; a pattern of LIKE is cut down to what matches it."""
+        found = re.findall(r"""['"]([\w:%.-]{1,40})['"]""", self.source)
+        return sorted({word.replace("%", "") for word in found if word.strip("%")})
+
+    def value(self, column: Column, turn: int) -> str | None:
+        """A literal of the source, empty for NULL; None where the column takes no literals."""
+        if not column.required and turn == 0 and re.search(r"is\s+null", self.source, re.IGNORECASE):
+            return ""
+        if column.category != "S" or not self.literals:
+            return None
+        return self.literals[turn % len(self.literals)][: column.modifier - 4 if column.modifier else None]
+
+    @property
+    def rows(self) -> int:
+        return len(self.literals) if self.style == NAMED else 0
+
+
+def fill(connection: psycopg.Connection, texts: str = WORDS, source: str = "") -> list[str]:
     """Give every table rows with a value in every column; what could not be filled comes back, a sentence each.
 
-    `texts` is "words", or "json" for text columns in which the application keeps JSON.
+    `texts` is WORDS, JSON for text columns in which the application keeps JSON, or NAMED: columns that the migration's
+    `source` names get the literals that it names, and NULL once, so that its conditions hold for some rows.
     """
     tables = _read(connection)
     refused = []
     for table in _parents_first(tables):
-        sentence = _fill(connection, table, tables, texts)
+        sentence = _fill(connection, table, tables, Texts(texts, source))
         if sentence:
             refused.append(sentence)
+    for table in tables.values():
+        for key in table.foreign_keys:
+            _refer(connection, table, tables[key.to], key)
     return refused
+
+
+def _refer(connection: psycopg.Connection, table: Table, parent: Table, key: ForeignKey) -> None:
+    """Let rows that came before those they refer to refer to them now: tables may refer to each other in a circle."""
+    if len(key.columns) > 1 or key.to == table.oid or table.columns[key.columns[0]].required:
+        return
+    mine, theirs = table.columns[key.columns[0]].name, parent.columns[key.to_columns[0]].name
+    statement = """
+    WITH parent AS (SELECT {theirs} AS value, row_number() OVER (ORDER BY ctid) - 1 AS turn FROM {parent}),
+         child AS (SELECT ctid AS place, row_number() OVER (ORDER BY ctid) - 1 AS turn FROM {table} WHERE {mine} IS NULL)
+    UPDATE {table} SET {mine} = parent.value FROM child, parent
+    WHERE {table}.ctid = child.place AND parent.turn = child.turn % (SELECT count(*) FROM parent)
+    """
+    names = {"mine": sql.Identifier(mine), "theirs": sql.Identifier(theirs)}
+    # A constraint that says that one of two columns must be NULL, say.
+    with suppress(psycopg.errors.IntegrityError), connection.transaction():
+        connection.execute(sql.SQL(statement).format(table=table.identifier, parent=parent.identifier, **names))
 
 
 def _read(connection: psycopg.Connection) -> dict[int, Table]:
@@ -153,13 +207,14 @@ def _must(table: Table, key: ForeignKey) -> bool:
     return all(table.columns[number].required for number in key.columns)
 
 
-def _fill(connection: psycopg.Connection, table: Table, tables: dict[int, Table], texts: str) -> str:
+def _fill(connection: psycopg.Connection, table: Table, tables: dict[int, Table], texts: Texts) -> str:
     """Insert rows; the sentence says why there are none, where there are none."""
     # Always the same rows: what was measured once can be measured again.
     random = Random(table.name)  # noqa: S311 - no secret
     error = ""
     made = 0
-    for row in range(table.rows):
+    named = texts.rows if table.name in texts.names else 0
+    for row in range(min(max(table.rows, named), MOST_ROWS)):
         for attempt in range(TRIES):
             try:
                 with connection.transaction():
@@ -196,7 +251,7 @@ def _row(
     row: int,
     attempt: int,
     random: Random,
-    texts: str,
+    texts: Texts,
 ) -> dict[int, Any]:
     values: dict[int, Any] = {}
     for turn, key in enumerate(sorted(table.foreign_keys, key=lambda key: -len(key.columns))):
@@ -245,7 +300,7 @@ def _parent(
     return found[row % len(found)] if found else None
 
 
-def _value(table: Table, column: Column, row: int, attempt: int, random: Random, texts: str) -> Any:
+def _value(table: Table, column: Column, row: int, attempt: int, random: Random, texts: Texts) -> Any:
     """A literal for `column`, different in each row where the type has room for it."""
     choices = table.checks.get(column.number, [])
     if choices and attempt < TRIES - 2:
@@ -259,6 +314,10 @@ def _value(table: Table, column: Column, row: int, attempt: int, random: Random,
         return "{" + json.dumps(str(inner)) + "}"
     if column.kind == "e" and not column.labels:
         return None
+    if attempt < 3 and {table.name, column.name} <= texts.names:
+        named = texts.value(column, row + attempt)
+        if named is not None:
+            return named or None
     if column.labels:
         return column.labels[(row + attempt) % len(column.labels)]
     return _scalar(table, column, row, attempt, texts)
@@ -268,7 +327,7 @@ def _bounds(choices: list[str]) -> list[Any]:
     return [int(choice) + step for choice in choices if re.fullmatch(r"-?\d+", choice) for step in (-1, 1)]
 
 
-def _scalar(table: Table, column: Column, row: int, attempt: int, texts: str) -> Any:
+def _scalar(table: Table, column: Column, row: int, attempt: int, texts: Texts) -> Any:
     turn = row + attempt * 31
     # Stands for the place, so that a value that turns up elsewhere is known again.
     place = int(hashlib.sha256(f"{table.name}.{column.name}".encode()).hexdigest(), 16)
@@ -276,7 +335,7 @@ def _scalar(table: Table, column: Column, row: int, attempt: int, texts: str) ->
     if maker:
         return maker(turn, place)
     length = column.modifier - 4 if column.type in {"varchar", "bpchar"} and column.modifier else 200
-    if attempt % 3 == 1 or (texts == "json" and length > 20):
+    if attempt % 3 == 1 or (texts.style == JSON and length > 20):
         return json.dumps({column.name: turn})[:length]
     tag = f"{hashlib.sha256(f'{place} {turn}'.encode()).hexdigest()[:8]}"
     return f"{tag}-{table.name}-{column.name}"[: min(length, 60)]

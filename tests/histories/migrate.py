@@ -34,7 +34,11 @@ def graph(script):
         "heads": sorted(script.get_heads()),
         "bases": sorted(script.get_bases()),
         "path": [
-            {"revision": step.revision.revision, "down_revisions": sorted(step.revision._versioned_down_revisions)}
+            {
+                "revision": step.revision.revision,
+                "down_revisions": sorted(step.revision._versioned_down_revisions),
+                "path": step.revision.path,
+            }
             for step in script._downgrade_revs("base", tuple(script.get_heads()))
         ],
     }

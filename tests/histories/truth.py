@@ -9,14 +9,17 @@ from __future__ import annotations
 
 import json
 import re
+import signal
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import application
 import filler
+import psycopg
 import throwaway
 import vanished
 import wheels
@@ -26,10 +29,11 @@ UNREACHED = "its upgrade fails"
 
 # Revision → the ones it builds on, from the newest to the oldest.
 Graph = dict[str, list[str]]
+Step = dict[str, Any]
 
 
 def known(name: str) -> dict[str, Any]:
-    """What was measured for `name`: revision → {"vanished": [[kind, table, column, rows], …]} or {"failed": sentence}."""
+    """What was measured for `name`: revision → {"vanished": [[kind, table, column], …]} or {"failed": sentence}."""
     return json.loads((TRUTH / f"{name}.json").read_text())
 
 
@@ -38,13 +42,14 @@ def measure(name: str, databases: throwaway.Databases, only: Sequence[str] | Non
     wheel = wheels.WHEELS[name]
     measured: dict[str, Any] = {}
     with application.running(name, **_settings(databases)) as app:
-        down_revisions = {one["revision"]: one["down_revisions"] for one in app.graph()["path"]}
+        steps = {one["revision"]: one for one in app.graph()["path"]}
+        down_revisions = {revision: one["down_revisions"] for revision, one in steps.items()}
         wanted = [revision for revision in down_revisions if only is None or revision in only]
         for chain in (_downwards, _upwards):
             missing = [revision for revision in wanted if "vanished" not in measured.get(revision, {})]
             for revision in chain(wheel, app, databases, down_revisions) if missing else ():
                 if revision in missing:
-                    measured[revision] = _step(wheel, app, databases, revision)
+                    measured[revision] = _step(wheel, app, databases, steps[revision])
                     missing.remove(revision)
                 if not missing:
                     break
@@ -105,29 +110,56 @@ def _heads(graph: Graph, applied: Sequence[str]) -> list[str]:
 
 
 def _step(
-    wheel: wheels.Wheel, app: application.Application, databases: throwaway.Databases, revision: str
+    wheel: wheels.Wheel, app: application.Application, databases: throwaway.Databases, one: Step
 ) -> dict[str, Any]:
-    """What taking back `revision` does to the rows of `chain`, tried on copies of it."""
-    for texts in ("words", "json"):
-        databases.make("step", template="chain")
-        with databases.connect("step") as connection:
-            unfilled = filler.fill(connection, texts)
-            before = vanished.snapshot(connection)
-        found: dict[str, Any] = {"unfilled": unfilled} if unfilled else {}
-        try:
-            app.downgrade(databases.url("step", wheel.driver), [revision])
-        except application.MigrationFailed as failed:
-            found = {"failed": _sentence(failed), **found}
-            continue
-        with databases.connect("step") as connection:
-            gone = vanished.since(before, vanished.snapshot(connection))
-        return {"vanished": [[one.kind, one.table, one.column, one.rows] for one in gone], **found}
-    databases.make("step", template="chain")
+    """What taking back a revision does to the rows of `chain`, tried on copies of it.
+
+    Once with words in all texts, and JSON where that is too little for the migration; once with what its conditions ask for.
+    """
+    source = Path(one["path"]).read_text()
+    found: dict[str, Any] = {}
+    fills = [(filler.WORDS, filler.JSON)]
+    if re.search(r"\b(update|delete|select|where)\b", source, re.IGNORECASE):
+        fills.append((filler.NAMED,))
+    for styles in fills:
+        for texts in styles:
+            try:
+                gone, unfilled = _tried(
+                    wheel, app, databases, one["revision"], partial(filler.fill, texts=texts, source=source)
+                )
+            except application.MigrationFailed as failed:
+                found.setdefault("failed", _sentence(failed))
+            else:
+                found["vanished"] = sorted({*found.get("vanished", ()), *gone})
+                found["unfilled"] = sorted({*found.get("unfilled", ()), *unfilled})
+                break
+    if "vanished" in found:
+        found.pop("failed", None)
+        unfilled = {"unfilled": found["unfilled"]} if found["unfilled"] else {}
+        return {"vanished": [list(lost) for lost in found["vanished"]], **unfilled}
     try:
-        app.downgrade(databases.url("step", wheel.driver), [revision])
+        _tried(wheel, app, databases, one["revision"], lambda _connection: [])
     except application.MigrationFailed:
         return found
     return {**found, "without_rows": "runs"}
+
+
+def _tried(
+    wheel: wheels.Wheel,
+    app: application.Application,
+    databases: throwaway.Databases,
+    revision: str,
+    fill: Callable[[psycopg.Connection], list[str]],
+) -> tuple[set[tuple[str, str, str]], list[str]]:
+    """What vanished of what `fill` wrote into a copy of `chain` (kind, table, and column or nothing), and what it could not."""
+    databases.make("step", template="chain")
+    with databases.connect("step") as connection:
+        unfilled = fill(connection)
+        before = vanished.snapshot(connection)
+    app.downgrade(databases.url("step", wheel.driver), [revision])
+    with databases.connect("step") as connection:
+        gone = vanished.since(before, vanished.snapshot(connection))
+    return {(one.kind, one.table, one.column) for one in gone}, unfilled
 
 
 def _sentence(failed: Exception) -> str:
@@ -136,6 +168,8 @@ def _sentence(failed: Exception) -> str:
 
 
 def main(names: Sequence[str]) -> None:
+    # So that the server goes when this is told to.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     with throwaway.server() as databases:
         for name in names or wheels.WHEELS:
             began = time.monotonic()

@@ -24,7 +24,7 @@ def test_a_database_that_is_as_it_should_be_passes_every_check():
         ({"heads": ["zzz"]}, "revision", "aaa, expected zzz"),
         ({"heads": []}, "revision", "aaa, expected none"),
         ({"found": census(alembic_heads=None)}, "revision", "none, expected aaa"),
-        ({"oid": 17}, "identity", "hunter is not the database that was restored and compared (OID 17)"),
+        ({"oid": 17}, "identity", "hunter is not the database of this run (OID 17)"),
         ({"refused": ["permission denied for table leads"]}, "access", "permission denied for table leads"),
         ({"found": census(objects={})}, "schema", "missing relation public.leads"),
         (

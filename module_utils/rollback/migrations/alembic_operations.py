@@ -50,7 +50,10 @@ def _names(value: Any) -> str:
         return quoted(value)
     if not isinstance(value, (list, tuple)):
         return MARK
-    return ", ".join(quoted(part) if not isinstance(part, Sql) or part.column else f"({part.text})" for part in value) or MARK
+    return (
+        ", ".join(quoted(part) if not isinstance(part, Sql) or part.column else f"({part.text})" for part in value)
+        or MARK
+    )
 
 
 def type_sql(value: Any) -> str:

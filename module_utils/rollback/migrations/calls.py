@@ -6,9 +6,8 @@ import ast
 from typing import Any, Dict, List, Optional, Sequence
 
 from ansible.module_utils.rollback.migrations import alembic_operations, python_values, sqlalchemy_values
-from ansible.module_utils.rollback.migrations.evaluator import Evaluator
-from ansible.module_utils.rollback.migrations.modules import Modules
-from ansible.module_utils.rollback.migrations.recorder import Recorder
+from ansible.module_utils.rollback.migrations.attributes import attribute
+from ansible.module_utils.rollback.migrations.object_calls import ObjectCaller
 from ansible.module_utils.rollback.migrations.sql_statement import MARK
 from ansible.module_utils.rollback.migrations.values import (
     UNKNOWN_VALUE,
@@ -19,6 +18,7 @@ from ansible.module_utils.rollback.migrations.values import (
     External,
     Function,
     Instance,
+    Metadata,
     Method,
     Query,
     Reflection,
@@ -28,16 +28,23 @@ from ansible.module_utils.rollback.migrations.values import (
     TableValue,
     Unknown,
     name_of,
-    qualified,
-    quoted,
 )
 
 # Of a connection: what runs a statement, and what only leads on to a connection again.
 _RUNS = {"execute", "exec_driver_sql", "scalar", "scalars", "stream", "scalar_one", "scalar_one_or_none"}
-_LEADS = {"connect", "begin", "begin_nested", "execution_options", "get_bind", "bind", "connection", "__enter__", "begin_transaction"}
+_LEADS = {
+    "connect",
+    "begin",
+    "begin_nested",
+    "execution_options",
+    "get_bind",
+    "bind",
+    "connection",
+    "__enter__",
+    "begin_transaction",
+}
+_COPIES = {"list", "tuple", "set", "dict", "sorted", "reversed", "enumerate", "zip", "iter"}
 _ENDS = {"exit", "quit", "_exit"}
-_WRITES = {"bulk_update_mappings", "bulk_save_objects", "merge", "delete", "add_all", "add"}
-_FETCHES = {"get", "scalars", "refresh", "get_one"}
 
 
 class Raised(Exception):
@@ -48,13 +55,8 @@ class Raised(Exception):
         self.reason, self.path, self.line, self.kind = reason, path, line, kind
 
 
-class Caller(Evaluator):
+class Caller(ObjectCaller):
     """Calls. Statements are the interpreter's part."""
-
-    def __init__(self, modules: Modules, recorder: Recorder) -> None:
-        super().__init__(modules, recorder)
-        # Whether a session has fetched objects, whose changes its commit would write.
-        self._fetched = False
 
     def run(self, function: Function, args: Sequence[Any], options: Dict[str, Any]) -> Any:
         raise NotImplementedError
@@ -89,7 +91,9 @@ class Caller(Evaluator):
         if path.startswith("alembic.context."):
             return self._context(function.name, args, options, node)
         if path == "builtins.getattr" and len(args) > 1 and isinstance(args[1], str):
-            return self.attribute(args[0], args[1])
+            return attribute(args[0], args[1], self.lookup)
+        if path.startswith("builtins.") and any(id(arg) in self.open for arg in args) and function.name not in _COPIES:
+            return UNKNOWN_VALUE
         if path.startswith("builtins.") and function.name not in _ENDS:
             return python_values.call_builtin(function.name, args, options)
         if function.name in _ENDS and path.split(".")[0] in ("builtins", "sys", "os"):
@@ -107,7 +111,7 @@ class Caller(Evaluator):
         if name in ("f", "inline_literal"):
             return args[0] if args else UNKNOWN_VALUE
         if name == "execute":
-            return self._execute(args[0] if args else options.get("sqltext", UNKNOWN_VALUE), "execute", node)
+            return self.execute(args[0] if args else options.get("sqltext", UNKNOWN_VALUE), "execute", node)
         if name == "batch_alter_table":
             table = args[0] if args else options.get("table_name", UNKNOWN_VALUE)
             schema = args[1] if len(args) > 1 else options.get("schema")
@@ -125,7 +129,9 @@ class Caller(Evaluator):
         """An operation of Alembic's own, on a table of its own or on that of a batch."""
         recorder = self.recorder
         if name == "alter_column" and options.get("existing_type") is not None:
-            table, column = (batch.table, args[:1]) if batch else (args[0] if args else options.get("table_name"), args[1:2])
+            table, column = (
+                (batch.table, args[:1]) if batch else (args[0] if args else options.get("table_name"), args[1:2])
+            )
             known = sqlalchemy_values.type_of(options["existing_type"]).sql
             schema = batch.schema if batch else options.get("schema")
             where = column[0] if column else options.get("column_name")
@@ -147,14 +153,14 @@ class Caller(Evaluator):
         if name in ("get_bind", "get_context"):
             return Connection() if name == "get_bind" else Context()
         if name == "execute":
-            return self._execute(args[0] if args else UNKNOWN_VALUE, "execute", node)
+            return self.execute(args[0] if args else UNKNOWN_VALUE, "execute", node)
         return UNKNOWN_VALUE
 
-    def _execute(self, what: Any, kind: str, node: Optional[ast.Call]) -> Any:
+    def execute(self, what: Any, kind: str, node: Optional[ast.Call]) -> Any:
         """A statement, as text or built by SQLAlchemy."""
         if isinstance(what, (list, tuple)) and what:
             for part in what:
-                self._execute(part, kind, None)
+                self.execute(part, kind, None)
         elif isinstance(what, Query):
             if what.kind not in ("select", "orm"):
                 self.recorder.sql(what.sql, kind)
@@ -177,16 +183,21 @@ class Caller(Evaluator):
         if isinstance(owner, Context):
             return self._of_context(name, args, node)
         if isinstance(owner, Session):
-            return self._session(owner, name, args, options, node)
+            return self.session(owner, name, args, options, node)
         if isinstance(owner, Query):
-            return self._query(owner, name, args, options)
+            return self.query(owner, name, args, options)
         if isinstance(owner, TableValue):
-            return self._table(owner, name, args, options)
+            return self.table(owner, name, args, options)
         if isinstance(owner, SqlType):
-            return self._type(owner, name, args)
+            return self.type(owner, name, args)
         if isinstance(owner, Sql):
             return sqlalchemy_values.sql_method(owner, name, args)
         if isinstance(owner, Reflection):
+            return UNKNOWN_VALUE
+        if name in ("drop_all", "create_all"):
+            return self.all_tables(owner, name, options)
+        if isinstance(owner, Metadata):
+            # It reflects the database, or looks into itself.
             return UNKNOWN_VALUE
         if isinstance(owner, Instance):
             function = owner.of.find(name)
@@ -194,12 +205,17 @@ class Caller(Evaluator):
         if isinstance(owner, Class):
             self._handed(f"{owner.name}.{name}", args, options)
             return UNKNOWN_VALUE
-        if isinstance(owner, Unknown) or (isinstance(owner, Method)):
+        if isinstance(owner, (Unknown, Method)):
             self._handed(f"a method named {name}", args, options)
             return UNKNOWN_VALUE
+        changes = name in python_values.CHANGING and isinstance(owner, (list, dict, set))
+        if changes and (self.uncertain or not all(map(python_values.readable, args))):
+            self.open[id(owner)] = owner
         return python_values.call_method(owner, name, args, options)
 
-    def _in_batch(self, batch: Batch, name: str, args: List[Any], options: Dict[str, Any], node: Optional[ast.Call]) -> Any:
+    def _in_batch(
+        self, batch: Batch, name: str, args: List[Any], options: Dict[str, Any], node: Optional[ast.Call]
+    ) -> Any:
         if name in ("f", "get_bind", "get_context", "execute", "inline_literal"):
             return self._operation(name, args, options, node)
         if name in ("create_table_comment", "drop_table_comment") or alembic_operations.known(name):
@@ -210,7 +226,7 @@ class Caller(Evaluator):
 
     def _connection(self, name: str, args: List[Any], options: Dict[str, Any], node: Optional[ast.Call]) -> Any:
         if name in _RUNS:
-            return self._execute(args[0] if args else options.get("statement", UNKNOWN_VALUE), "execute", node)
+            return self.execute(args[0] if args else options.get("statement", UNKNOWN_VALUE), "execute", node)
         if name in _LEADS:
             return Connection()
         if name == "commit":
@@ -226,69 +242,8 @@ class Caller(Evaluator):
         if name in ("begin_transaction", "autocommit_block"):
             return External(f"alembic.context.{name}")
         if name == "execute":
-            return self._execute(args[0] if args else UNKNOWN_VALUE, "execute", node)
+            return self.execute(args[0] if args else UNKNOWN_VALUE, "execute", node)
         return UNKNOWN_VALUE
-
-    def _session(self, owner: Session, name: str, args: List[Any], options: Dict[str, Any], node: Optional[ast.Call]) -> Any:
-        """Objects that a session has fetched change out of sight; those it adds are only added."""
-        if name in ("execute", "scalar"):
-            return self._execute(args[0] if args else UNKNOWN_VALUE, "execute", node)
-        if name == "query":
-            table = sqlalchemy_values.table_of(args[0]) if args else TableValue(UNKNOWN_VALUE)
-            return Query("orm", table)
-        if name in _FETCHES:
-            self._fetched = True
-        elif name in ("bulk_insert_mappings", "add") and args:
-            model = args[0].of if isinstance(args[0], Instance) else args[0]
-            row = sqlalchemy_values.row_values(model) if isinstance(model, Class) else None
-            if row is not None:
-                self.recorder.sql(row[0], "execute")
-            else:
-                self.recorder.unread("Writes objects through a session")
-        elif name in _WRITES:
-            model = args[0] if args and isinstance(args[0], Class) else None
-            of = f" of {name_of(sqlalchemy_values.table_of(model).name)}" if model else ""
-            self.recorder.unread(f"Writes objects{of} through a session")
-        elif name in ("commit", "flush") and self._fetched:
-            self.recorder.unread("Writes the objects that it has fetched through a session")
-        elif name in ("connection", "get_bind"):
-            return Connection()
-        return owner if name in ("begin", "__enter__", "begin_nested") else UNKNOWN_VALUE
-
-    def _query(self, query: Query, name: str, args: List[Any], options: Dict[str, Any]) -> Any:
-        """Builds on; an ORM query also runs, where it deletes, updates or fetches."""
-        if query.kind == "orm" and name in ("delete", "update"):
-            done = sqlalchemy_values.query_method(query, name, args, options)
-            self.recorder.sql(Query(name, done.table, done.sets, done.conditions).sql, "execute")
-            return UNKNOWN_VALUE
-        if query.kind == "orm" and name in ("all", "first", "one", "one_or_none", "yield_per", "get", "scalar"):
-            self._fetched = self._fetched or name != "scalar"
-            return UNKNOWN_VALUE
-        return sqlalchemy_values.query_method(query, name, args, options)
-
-    def _table(self, table: TableValue, name: str, args: List[Any], options: Dict[str, Any]) -> Any:
-        if name in ("update", "delete", "insert", "select"):
-            query = Query(name, table)
-            return query.values(options["values"]) if isinstance(options.get("values"), dict) else query
-        if name == "drop":
-            self.recorder.sql(f"DROP TABLE {table.sql}", "drop_table")
-        elif name == "create":
-            self.recorder.sql(f"CREATE TABLE {table.sql} ()", "create_table")
-        elif name == "alias":
-            return table
-        return UNKNOWN_VALUE
-
-    def _type(self, kind: SqlType, name: str, args: List[Any]) -> Any:
-        """An enum is created and dropped by itself; any type may have another one for PostgreSQL."""
-        if name == "with_variant":
-            return sqlalchemy_values.type_of(args[0]) if "postgresql" in args[1:] else kind
-        if name in ("drop", "create") and kind.enum:
-            called = qualified(kind.enum, kind.schema or None)
-            made = f"DROP TYPE {called}" if name == "drop" else f"CREATE TYPE {called} AS ENUM ()"
-            self.recorder.sql(made, f"{name}_type")
-        elif name == "drop":
-            self.recorder.note("drop_type", f"Drops a type without a name, {quoted(MARK)}.".replace(quoted(MARK), "which does nothing"))
-        return kind if name not in ("drop", "create") else UNKNOWN_VALUE
 
     def _object(self, kind: Class, args: List[Any], options: Dict[str, Any]) -> Any:
         """A column type of the project, or an object whose constructor is followed."""
@@ -297,7 +252,8 @@ class Caller(Evaluator):
         made = Instance(kind)
         start = kind.find("__init__")
         if isinstance(start, Function):
-            self.run(start, [made, *args], options)
+            with self.recorder.without_refusals():
+                self.run(start, [made, *args], options)
         elif not kind.find("__tablename__"):
             self._handed(kind.name, args, options)
         return made
@@ -309,5 +265,3 @@ def _where(node: Optional[ast.Call], text: str) -> Optional[int]:
         if isinstance(part, ast.Constant) and part.value == text:
             return int(part.lineno)
     return None
-
-

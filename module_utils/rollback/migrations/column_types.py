@@ -125,7 +125,11 @@ def _other_numbers(old: Type, new: Type) -> Change:
         return Change(False, False, f"{new} is wider than {old}")
     if not old.numbers:
         # A time has six digits of a second unless it says fewer.
-        return Change(False, False, "it stays the same") if new.numbers[0] >= 6 and old.name in _TIMES else _narrowing(old, new)
+        return (
+            Change(False, False, "it stays the same")
+            if new.numbers[0] >= 6 and old.name in _TIMES
+            else _narrowing(old, new)
+        )
     if old.name == "numeric":
         digits, scale = old.numbers[0], (*old.numbers, 0)[1]
         new_digits, new_scale = new.numbers[0], (*new.numbers, 0)[1]

@@ -6,6 +6,7 @@ import ast
 from typing import Any, Callable, Dict, Iterator, List, Optional, Tuple
 
 from ansible.module_utils.rollback.migrations import python_values, sqlalchemy_values
+from ansible.module_utils.rollback.migrations.attributes import attribute, column_of
 from ansible.module_utils.rollback.migrations.modules import Modules
 from ansible.module_utils.rollback.migrations.recorder import Recorder
 from ansible.module_utils.rollback.migrations.sql_statement import MARK
@@ -15,25 +16,17 @@ from ansible.module_utils.rollback.migrations.values import (
     Column,
     Columns,
     Connection,
-    Context,
-    Dialect,
-    External,
     Function,
-    Instance,
     Member,
+    Metadata,
     Method,
     Module,
-    Query,
     Scope,
     Sql,
-    SqlType,
     TableValue,
     Unknown,
     expression,
-    quoted,
 )
-
-DIALECT = "postgresql"
 
 
 class Evaluator:
@@ -41,6 +34,10 @@ class Evaluator:
 
     def __init__(self, modules: Modules, recorder: Recorder) -> None:
         self.modules, self.recorder = modules, recorder
+        # Above 0 where the running migration may not come at all, or come more than once.
+        self.uncertain = 0
+        # Lists and such that were changed there: what they hold at the end is not known. By id, and kept from reuse.
+        self.open: Dict[int, Any] = {}
 
     def call(self, function: Any, args: List[Any], options: Dict[str, Any], node: Optional[ast.Call]) -> Any:
         raise NotImplementedError
@@ -60,7 +57,11 @@ class Evaluator:
 
     def truth(self, node: ast.AST, scope: Scope) -> Optional[bool]:
         """Whether a condition holds on PostgreSQL, None if that is not known."""
-        return _truth(self.value(node, scope))
+        return self.held(self.value(node, scope))
+
+    def held(self, value: Any) -> Optional[bool]:
+        """The truth of a value; a list that may have grown or not says nothing."""
+        return None if id(value) in self.open else _truth(value)
 
     def _unread(self, node: ast.AST, scope: Scope) -> Any:
         """A kind of expression that is of no interest itself; what stands in it may still do something."""
@@ -81,47 +82,7 @@ class Evaluator:
         return self.lookup(scope.module, node.id)
 
     def _Attribute(self, node: ast.Attribute, scope: Scope) -> Any:
-        return self.attribute(self.value(node.value, scope), node.attr)
-
-    def attribute(self, owner: Any, name: str) -> Any:
-        """An attribute of a value; a Method where only a call of it could mean something."""
-        if isinstance(owner, External):
-            return External(f"{owner.path}.{name}")
-        if isinstance(owner, Module):
-            return self.lookup(owner, name)
-        if isinstance(owner, (Connection, Context)):
-            return _of_connection(owner, name)
-        if isinstance(owner, Dialect):
-            return DIALECT if name == "name" else Method(owner, name)
-        if isinstance(owner, TableValue):
-            parts = {"c": Columns(owner), "columns": Columns(owner), "name": owner.name, "schema": owner.schema}
-            return parts.get(name, Method(owner, name))
-        if isinstance(owner, Columns):
-            return _column_of(owner.table, name) if name not in ("keys", "values", "items", "get") else UNKNOWN_VALUE
-        if isinstance(owner, (Column, Member)) and name in ("name", "value", "type"):
-            return getattr(owner, name, UNKNOWN_VALUE)
-        if isinstance(owner, SqlType) and name == "name":
-            return owner.enum or UNKNOWN_VALUE
-        if isinstance(owner, Sql) and name in ("name", "key") and owner.column:
-            return owner.column
-        if isinstance(owner, Class):
-            return self._of_class(owner, name)
-        if isinstance(owner, Instance):
-            found = owner.names.get(name, owner.of.find(name))
-            return UNKNOWN_VALUE if found is None else Method(owner, name) if isinstance(found, Function) else found
-        return Method(owner, name)
-
-    def _of_class(self, owner: Class, name: str) -> Any:
-        if name == "__table__" and owner.find(name) is None:
-            return sqlalchemy_values.table_of(owner)
-        if name == "__name__":
-            return owner.name
-        found = owner.find(name)
-        if isinstance(found, (Column, Unknown)) and owner.find("__tablename__") is not None and not name.startswith("_"):
-            return _column_of(sqlalchemy_values.table_of(owner), name)
-        if found is not None and owner.is_enum and not isinstance(found, Function):
-            return Member(name, found)
-        return Method(owner, name) if found is None else found
+        return attribute(self.value(node.value, scope), node.attr, self.lookup)
 
     def _Call(self, node: ast.Call, scope: Scope) -> Any:
         function = self.value(node.func, scope)
@@ -192,9 +153,11 @@ class Evaluator:
     def _Subscript(self, node: ast.Subscript, scope: Scope) -> Any:
         owner, index = self.value(node.value, scope), self._index(node.slice, scope)
         if isinstance(owner, Columns):
-            return _column_of(owner.table, index)
+            return column_of(owner.table, index)
+        if isinstance(owner, Method) and isinstance(owner.owner, Metadata) and owner.name == "tables":
+            return TableValue(index)
         if isinstance(owner, Class) and isinstance(index, str):
-            return self._of_class(owner, index)
+            return attribute(owner, index, self.lookup)
         if isinstance(owner, (str, list, tuple, dict)) and not isinstance(index, Unknown):
             try:
                 return owner[index]
@@ -219,7 +182,7 @@ class Evaluator:
     def _UnaryOp(self, node: ast.UnaryOp, scope: Scope) -> Any:
         value = self.value(node.operand, scope)
         if isinstance(node.op, ast.Not):
-            known = _truth(value)
+            known = self.held(value)
             return UNKNOWN_VALUE if known is None else not known
         if isinstance(value, Sql):
             return Sql(MARK)
@@ -232,7 +195,7 @@ class Evaluator:
         known = True
         for part in node.values:
             value = self.value(part, scope)
-            truth = _truth(value)
+            truth = self.held(value)
             if truth is decisive:
                 return value if known else decisive
             known = known and truth is not None
@@ -248,6 +211,8 @@ class Evaluator:
             if isinstance(left, Sql) or isinstance(right, Sql):
                 return self._compared(left, name, right)
             held = python_values.compare(name, _bare(left), _bare(right))
+            if id(left) in self.open or (id(right) in self.open and held is not (name == "In")):
+                held = UNKNOWN_VALUE
             if held is False:
                 return False
             outcome = held if outcome is True else outcome
@@ -294,7 +259,7 @@ class Evaluator:
         """All that a comprehension yields, UNKNOWN_VALUE if what it goes over, or a condition, is not known."""
         if not parts:
             return [make(scope)]
-        items = iterated(self.value(parts[0].iter, scope))
+        items = self.iterated(self.value(parts[0].iter, scope))
         inner = Scope(scope.module, {}, scope)
         if items is None:
             self.bind(parts[0].target, UNKNOWN_VALUE, inner)
@@ -313,9 +278,12 @@ class Evaluator:
                 found.extend(more)
         return found
 
+    def iterated(self, value: Any) -> Optional[List[Any]]:
+        """What a loop goes over, None if it is not known or too much."""
+        return None if id(value) in self.open and not value else _iterated(value)
 
-def iterated(value: Any) -> Optional[List[Any]]:
-    """What a loop goes over, None if it is not known or too much."""
+
+def _iterated(value: Any) -> Optional[List[Any]]:
     if isinstance(value, Class) and value.is_enum:
         members = [(name, part) for name, part in value.names.items() if not isinstance(part, Function)]
         return [Member(name, part) for name, part in members if not name.startswith("_")]
@@ -339,23 +307,3 @@ def _truth(value: Any) -> Optional[bool]:
 
 def _bare(value: Any) -> Any:
     return value.value if isinstance(value, Member) and isinstance(value.value, str) else value
-
-
-def _column_of(table: TableValue, name: Any) -> Sql:
-    known = isinstance(name, str)
-    return Sql(f"{quoted(table.name)}.{quoted(name if known else MARK)}", name if known else MARK)
-
-
-def _of_connection(owner: Any, name: str) -> Any:
-    """The parts of a connection, engine or context lead to each other and to the dialect."""
-    if name == "dialect":
-        return Dialect()
-    if name in ("engine", "bind", "connection", "sync_connection"):
-        return Connection()
-    if name == "name":
-        return DIALECT
-    if name == "as_sql":
-        return False
-    if name in ("opts", "config", "url", "info", "impl"):
-        return UNKNOWN_VALUE
-    return Method(owner, name)

@@ -7,17 +7,19 @@ others walked through once.
 from __future__ import annotations
 
 import ast
-from dataclasses import dataclass, field
 from typing import Any, Dict, List, Optional, Sequence, Tuple
 
-from ansible.module_utils.rollback.migrations.calls import Caller, Raised
-from ansible.module_utils.rollback.migrations.evaluator import iterated, same
+from ansible.module_utils.rollback.migrations.calls import Raised
+from ansible.module_utils.rollback.migrations.evaluator import same
+from ansible.module_utils.rollback.migrations.imports import Importer
 from ansible.module_utils.rollback.migrations.modules import Modules
 from ansible.module_utils.rollback.migrations.recorder import Recorder
+from ansible.module_utils.rollback.migrations.sql_statement import MARK
 from ansible.module_utils.rollback.migrations.values import (
     UNKNOWN_VALUE,
     Class,
     External,
+    Frame,
     Function,
     Instance,
     Module,
@@ -35,24 +37,15 @@ class TooMuch(Exception):
     """The script is longer, or calls deeper, than is worth following."""
 
 
-@dataclass
-class _Frame:
-    """What one call of a function has returned and yielded so far."""
-
-    returned: List[Any] = field(default_factory=list)
-    yielded: List[Any] = field(default_factory=list)
-
-
 class _Yielded(List[Any]):
     """What a generator function yields, all of it."""
 
 
-class Interpreter(Caller):
+class Interpreter(Importer):
     """One walk through one function of a script; the recorder has what it does."""
 
     def __init__(self, modules: Modules, recorder: Recorder) -> None:
         super().__init__(modules, recorder)
-        self._frames: List[_Frame] = []
         self._left = _MOST_STATEMENTS
 
     def function(self, module: Module, node: ast.FunctionDef) -> None:
@@ -62,7 +55,7 @@ class Interpreter(Caller):
 
     def run(self, function: Function, args: Sequence[Any], options: Dict[str, Any]) -> Any:
         node = function.node
-        if len(self._frames) > _DEEPEST:
+        if len(self.frames) > _DEEPEST:
             raise TooMuch
         scope = Scope(function.scope.module, {}, function.scope)
         self._arguments(node.args, args, options, scope)
@@ -71,12 +64,18 @@ class Interpreter(Caller):
         recorder = self.recorder
         place = (recorder.path, recorder.line)
         recorder.path = function.scope.module.path
-        frame = _Frame()
-        self._frames.append(frame)
+        frame = Frame()
+        self.frames.append(frame)
         try:
             ended = self.block(node.body, scope)
+        except Raised as error:
+            if not frame.returned:
+                raise
+            # It may have returned before, on a condition.
+            self._refuses(error)
+            ended = _RETURNED
         finally:
-            self._frames.pop()
+            self.frames.pop()
             recorder.path, recorder.line = place
         if frame.yielded:
             return _Yielded(frame.yielded)
@@ -105,58 +104,18 @@ class Interpreter(Caller):
         if expected.kwarg is not None:
             scope.names[expected.kwarg.arg] = {key: value for key, value in options.items() if key not in names}
 
-    def lookup(self, module: Module, name: str) -> Any:
-        """A name of a module, for which its statements that bind the name are walked through once, and quietly."""
-        if name not in module.names and name in module.bindings:
-            self._quietly(module, module.bindings[name])
-        if name in module.names:
-            return module.names[name]
-        for statement in module.bindings.get("*", ()):
-            other = self._imported(module, statement) if isinstance(statement, ast.ImportFrom) else None
-            if isinstance(other, Module) and other is not module:
-                found = self.lookup(other, name)
-                if not (isinstance(found, External) and found.path == f"builtins.{name}"):
-                    return found
-        below = module.path[: -len("__init__.py")] if module.path.endswith("/__init__.py") else ""
-        inner = self.modules.beside(f"{below}_", 1, name) if below else None
-        return inner or External(f"builtins.{name}")
-
-    def _quietly(self, module: Module, statements: List[ast.stmt]) -> None:
-        recorder = self.recorder
-        place, frames = (recorder.path, recorder.line), self._frames
-        recorder.muted += 1
-        recorder.path, self._frames = module.path, [*frames, _Frame()]
-        scope = Scope(module, module.names)
-        try:
-            for statement in statements:
-                if statement not in module.done:
-                    module.done.append(statement)
-                    self._statement(statement, scope)
-        except Raised:
-            pass  # A module that raises binds no more names; those that are asked for stay unknown.
-        finally:
-            recorder.muted -= 1
-            recorder.path, recorder.line = place
-            self._frames = frames
-
-    def _imported(self, module: Module, node: ast.ImportFrom) -> Any:
-        """The module that a `from` names: one of the project's, or a library."""
-        if node.level:
-            return self.modules.beside(module.path, node.level, node.module or "") or UNKNOWN_VALUE
-        return self.modules.named(node.module or "") or External(node.module or "")
-
     def block(self, statements: Sequence[ast.stmt], scope: Scope) -> str:
         """Walks through statements, and says how that ended. Raises Raised if it cannot but raise."""
         for statement in statements:
             self._left -= 1
             if self._left < 0:
                 raise TooMuch
-            ended = self._statement(statement, scope)
+            ended = self.statement(statement, scope)
             if ended != _NEXT:
                 return ended
         return _NEXT
 
-    def _statement(self, node: ast.stmt, scope: Scope) -> str:
+    def statement(self, node: ast.stmt, scope: Scope) -> str:
         self.recorder.line = node.lineno
         walk = getattr(self, f"_do_{type(node).__name__}", None)
         return _NEXT if walk is None else walk(node, scope) or _NEXT
@@ -189,12 +148,13 @@ class Interpreter(Caller):
         elif isinstance(target, ast.Starred):
             self.bind(target.value, UNKNOWN_VALUE, scope)
         elif isinstance(target, ast.Subscript):
-            owner, index = self.value(target.value, scope), self.value(target.slice, scope)
-            if isinstance(owner, (dict, list)) and isinstance(index, (str, int)):
-                try:
-                    owner[index] = value
-                except IndexError:
-                    pass  # The script would fail here; what it means to do stands before and after.
+            owner: Any = self.value(target.value, scope)
+            index: Any = self.value(target.slice, scope)
+            if self.uncertain and isinstance(owner, (dict, list)):
+                self.open[id(owner)] = owner
+            fits = isinstance(owner, list) and isinstance(index, int) and -len(owner) <= index < len(owner)
+            if fits or (isinstance(owner, dict) and isinstance(index, (str, int))):
+                owner[index] = value
         elif isinstance(target, ast.Attribute):
             owner = self.value(target.value, scope)
             if isinstance(owner, Instance):
@@ -210,20 +170,23 @@ class Interpreter(Caller):
         """Walks through each of several ways, of which the running migration takes one."""
         before = dict(scope.names)
         ended: List[Tuple[str, Dict[str, Any]]] = []
-        raised: List[Raised] = []
+        refused: List[Raised] = []
         for way in ways:
             scope.names.clear()
             scope.names.update(before)
+            self.uncertain += 1
             try:
                 how = self.block(way, scope)
             except Raised as error:
-                raised.append(error)
+                refused.append(error)
             else:
                 ended.append((how, dict(scope.names)))
+            finally:
+                self.uncertain -= 1
         if not ended:
-            raise raised[0]
-        for error in raised:
-            self._refuses(error)
+            raise refused[0]
+        for refusal in refused:
+            self._refuses(refusal)
         going_on = [names for how, names in ended if how == _NEXT] or [names for _, names in ended]
         scope.names.clear()
         for name in dict.fromkeys(name for names in going_on for name in names):
@@ -236,11 +199,15 @@ class Interpreter(Caller):
         recorder = self.recorder
         place = (recorder.path, recorder.line)
         recorder.path, recorder.line = error.path, error.line
-        recorder.note("refuses", f"Refuses on a condition that only the running migration knows. {error.reason}.")
+        reason = f"Refuses on a condition that only the running migration knows. {error.reason}."
+        if not any(
+            (done.path, done.line, done.kind) == (error.path, error.line, "refuses") for done in recorder.operations
+        ):
+            recorder.note("refuses", reason.replace(MARK, "…"))
         recorder.path, recorder.line = place
 
     def _do_For(self, node: ast.For, scope: Scope) -> str:
-        items = iterated(self.value(node.iter, scope))
+        items = self.iterated(self.value(node.iter, scope))
         if items is None:
             self.bind(node.target, UNKNOWN_VALUE, scope)
             self._perhaps(node.body, scope)
@@ -306,14 +273,14 @@ class Interpreter(Caller):
 
     def _do_Return(self, node: ast.Return, scope: Scope) -> str:
         value = self.value(node.value, scope)
-        if self._frames:
-            self._frames[-1].returned.append(value)
+        if self.frames:
+            self.frames[-1].returned.append(value)
         return _RETURNED
 
     def _Yield(self, node: ast.Yield, scope: Scope) -> Any:
         value = self.value(node.value, scope)
-        if self._frames:
-            self._frames[-1].yielded.append(value)
+        if self.frames:
+            self.frames[-1].yielded.append(value)
         return UNKNOWN_VALUE
 
     def _Await(self, node: ast.Await, scope: Scope) -> Any:
@@ -331,31 +298,6 @@ class Interpreter(Caller):
         if self.truth(node.test, scope) is False:
             raise Raised("Asserts what never holds", self.recorder.path, node.lineno)
 
-    def _do_Import(self, node: ast.Import, scope: Scope) -> None:
-        for alias in node.names:
-            if alias.asname:
-                scope.names[alias.asname] = self.modules.named(alias.name) or External(alias.name)
-            else:
-                top = alias.name.split(".")[0]
-                scope.names[top] = self.modules.named(top) or External(top)
-
-    def _do_ImportFrom(self, node: ast.ImportFrom, scope: Scope) -> None:
-        source = self._imported(scope.module, node)
-        for alias in node.names:
-            if alias.name == "*":
-                continue
-            called = alias.asname or alias.name
-            if isinstance(source, External):
-                inner = self.modules.named(f"{source.path}.{alias.name}")
-                scope.names[called] = inner or External(f"{source.path}.{alias.name}")
-            elif isinstance(source, Module):
-                known = alias.name in source.bindings or "*" in source.bindings
-                inner = None if known or node.level else self.modules.named(f"{node.module}.{alias.name}")
-                scope.names[called] = inner or self.lookup(source, alias.name)
-            else:
-                inner = self.modules.beside(scope.module.path, node.level, ".".join(filter(None, [node.module, alias.name])))
-                scope.names[called] = inner or UNKNOWN_VALUE
-
     def _do_FunctionDef(self, node: ast.FunctionDef, scope: Scope) -> None:
         scope.names[node.name] = Function(node, scope)
 
@@ -366,7 +308,7 @@ class Interpreter(Caller):
         bases = tuple(self.value(base, scope) for base in node.bases)
         made = Class(node.name, inner.names, bases, inner)
         for statement in node.body:
-            self._statement(statement, inner)
+            self.statement(statement, inner)
         scope.names[node.name] = made
 
 
@@ -379,5 +321,3 @@ def _said(node: Optional[ast.expr], interpreter: Interpreter, scope: Scope) -> s
         node = node.func
     name = ast.unparse(node) if node is not None else "an exception"
     return f"Raises {name}: {message}".rstrip(".") if message else f"Raises {name}"
-
-

@@ -26,8 +26,8 @@ class Modules:
     def _find(self, name: str) -> Optional[Module]:
         inside = name.replace(".", "/")
         for root in self._tree.roots:
-            for path in (f"{inside}.py", f"{inside}/__init__.py"):
-                path = f"{root.rstrip('/')}/{path}" if root else path
+            base = f"{root.rstrip('/')}/{inside}" if root else inside
+            for path in (f"{base}.py", f"{base}/__init__.py"):
                 text = self._tree.files.get(path)
                 if text is not None:
                     parsed = _parsed(text)
@@ -74,7 +74,11 @@ def _bound(statement: ast.stmt) -> Iterator[str]:
     elif isinstance(statement, ast.Expr):
         # `NAMES.append(…)`
         call = statement.value
-        if isinstance(call, ast.Call) and isinstance(call.func, ast.Attribute) and isinstance(call.func.value, ast.Name):
+        if (
+            isinstance(call, ast.Call)
+            and isinstance(call.func, ast.Attribute)
+            and isinstance(call.func.value, ast.Name)
+        ):
             yield call.func.value.id
     else:
         for node in ast.walk(statement):
@@ -84,5 +88,7 @@ def _bound(statement: ast.stmt) -> Iterator[str]:
                 yield node.name
             elif isinstance(node, (ast.Import, ast.ImportFrom)):
                 yield from _bound(node)
-            elif isinstance(node, ast.Subscript) and isinstance(node.value, ast.Name) and isinstance(node.ctx, ast.Store):
+            elif (
+                isinstance(node, ast.Subscript) and isinstance(node.value, ast.Name) and isinstance(node.ctx, ast.Store)
+            ):
                 yield node.value.id

@@ -30,6 +30,8 @@ class Names:
         # Of what was there before, by the names of before: where its content has a second home now.
         self._copied_columns: Dict[Tuple[Table, str], Tuple[Table, str]] = {}
         self._copied_rows: Dict[Table, Set[str]] = {}
+        # By the names of before: tables that the migration itself has emptied, which is told as a loss of its own.
+        self._emptied: Set[Table] = set()
 
     def copy(self) -> "Names":
         return deepcopy(self)
@@ -90,6 +92,12 @@ class Names:
         if source is not None:
             self._copied_rows.setdefault(source, set()).add(where)
 
+    def empty(self, table: Table) -> None:
+        """Notes that no row of before is left; what happens to the table afterwards takes nothing more away."""
+        source = self.before(table)
+        if source is not None:
+            self._emptied.add(source)
+
     def column_home(self, table: Table, column: str) -> Optional[Tuple[Table, str]]:
         """Where the values of this column were copied, None if nowhere."""
         source, name = self.before(table), self.column_before(table, column)
@@ -105,7 +113,7 @@ class Names:
         """The loss in the names of before, None if only what was not there before is lost."""
         table = table_key(loss.schema, loss.table)
         source = self.before(table)
-        if source is None:
+        if source is None or (source in self._emptied and loss.kind != TABLE):
             return None
         columns = tuple(name for column in loss.columns if (name := self.column_before(table, column)) is not None)
         if loss.columns and not columns:
@@ -114,16 +122,9 @@ class Names:
         return replace(loss, schema=schema, table=source[1], columns=columns)
 
     def settled(self, loss: Loss) -> Loss:
-        """The loss as it is at the end: of a name that was dropped and is there again, what it held is lost."""
-        table = table_key(loss.schema, loss.table)
-        if loss.kind == TABLE and table in self._tables:
-            return replace(loss, kind=ROWS)
-        if loss.kind == COLUMN:
-            now = next((here for here, source in self._tables.items() if source == table), table)
-            again = self._columns.get(now, {})
-            if all(column in again for column in loss.columns):
-                return replace(loss, kind=VALUES)
-        return loss
+        """The loss as it is at the end: a table that was dropped and made anew has lost its rows."""
+        again = loss.kind == TABLE and table_key(loss.schema, loss.table) in self._tables
+        return replace(loss, kind=ROWS) if again else loss
 
 
 def merged(losses: Sequence[Loss]) -> List[Loss]:

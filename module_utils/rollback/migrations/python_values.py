@@ -30,6 +30,8 @@ _METHODS: Dict[type, "set[str]"] = {
     set: {"add", "union", "update", "intersection", "difference", "discard", "copy", "issubset", "issuperset"},
     frozenset: {"union", "intersection", "difference", "issubset", "issuperset"},
 }  # fmt: skip
+# Methods that change what they are called on.
+CHANGING = {"append", "extend", "insert", "pop", "remove", "reverse", "clear", "update", "setdefault", "add", "discard"}
 _FAILURES = (TypeError, ValueError, KeyError, IndexError, AttributeError, OverflowError)
 
 

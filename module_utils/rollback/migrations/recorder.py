@@ -2,38 +2,47 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from dataclasses import replace
-from typing import Any, List, Optional
+from typing import Any, Iterator, List, Optional
 
+from ansible.module_utils.rollback.migrations.names import table_key
 from ansible.module_utils.rollback.migrations.operations import SAFE, UNKNOWN, Operation
 from ansible.module_utils.rollback.migrations.sql_risk import SqlReader, parse_type
-from ansible.module_utils.rollback.migrations.names import table_key
 
 
 class Recorder:
     """The operations so far. `path` and `line` are where the reader stands; nothing is taken down while `muted`."""
 
     def __init__(self, reader: SqlReader) -> None:
-        self.reader, self.operations = reader, []  # type: SqlReader, List[Operation]
+        self.reader = reader
+        self.operations: List[Operation] = []
         self.path, self.line = "", 0
         self.muted = 0
         # Within an autocommit block, where what refuses to run in a transaction has its place.
         self.outside = 0
+        self._refusing = True
 
     def sql(self, text: str, kind: str, line: Optional[int] = None) -> None:
         """A statement or several. `line` is where the text itself begins, if it stands in the source as such."""
         if self.muted:
             return
         done = self.reader.read(text, self.path, line or self.line, kind)
-        for operation in done:
-            if not operation.transactional and not self.outside and "CONCURRENTLY" in operation.sql.upper():
-                reason = f"{operation.reason} It stands in no autocommit block, and PostgreSQL refuses it in a transaction."
-                operation = replace(operation, reason=reason)
+        for operation in done if self.outside else map(_misplaced, done):
             self.operations.append(operation if line else replace(operation, line=self.line))
 
     def note(self, kind: str, reason: str, risk: str = SAFE, **facts: Any) -> None:
-        if not self.muted:
+        if not self.muted and (self._refusing or kind != "refuses"):
             self.operations.append(Operation(kind, risk, reason, self.path, self.line, **facts))
+
+    @contextmanager
+    def without_refusals(self) -> Iterator[None]:
+        """While an object is made: what its constructor checks says nothing about the database."""
+        before, self._refusing = self._refusing, False
+        try:
+            yield
+        finally:
+            self._refusing = before
 
     def unread(self, what: str) -> None:
         """Something that may do anything to the data. Said once for each line."""
@@ -46,3 +55,11 @@ class Recorder:
         found = parse_type(sql)
         if found is not None:
             self.reader.schema.types.setdefault((table_key(schema, table), column), found)
+
+
+def _misplaced(operation: Operation) -> Operation:
+    """Says of what refuses to run in a transaction that it stands in one, which PostgreSQL tells only when it runs."""
+    if operation.transactional or "CONCURRENTLY" not in operation.sql.upper():
+        return operation
+    more = "It stands in no autocommit block, and PostgreSQL refuses it in a transaction."
+    return replace(operation, reason=f"{operation.reason} {more}")

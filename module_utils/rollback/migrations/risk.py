@@ -6,8 +6,8 @@ import ast
 from dataclasses import replace
 from typing import Dict, List, Optional, Sequence, Tuple
 
-from ansible.module_utils.rollback.migrations.interpreter import Interpreter, TooMuch
 from ansible.module_utils.rollback.migrations.calls import Raised
+from ansible.module_utils.rollback.migrations.interpreter import Interpreter, TooMuch
 from ansible.module_utils.rollback.migrations.modules import Modules, module
 from ansible.module_utils.rollback.migrations.names import merged, table_key
 from ansible.module_utils.rollback.migrations.operations import (
@@ -117,7 +117,9 @@ def disagreements(static: Sequence[Operation], sql: Sequence[Operation]) -> List
             said.append(f"The SQL of the downgrade takes away {thing}, which the script does not show: trust the SQL.")
     for thing in read:
         if thing not in real:
-            said.append(f"The script takes away {thing}, which its SQL does not show: it may depend on what the database holds.")
+            said.append(
+                f"The script takes away {thing}, which its SQL does not show: it may depend on what the database holds."
+            )
     risks = worst(done.risk for done in static), worst(done.risk for done in sql)
     if risks[0] != risks[1] and not said:
         why = [done.reason for done in (*static, *sql) if done.risk == worst(risks)]
@@ -134,5 +136,3 @@ def _by_thing(operations: Sequence[Operation]) -> Dict[str, Tuple[Loss, ...]]:
             thing = f"{loss.kind} of {table}.{column}" if column else f"{loss.kind} of {table}"
             found[thing] = (loss,)
     return found
-
-

@@ -85,7 +85,9 @@ def _add_column(statement: Statement, command: Any) -> Operation:
     rewrites = serial or "CONSTR_IDENTITY" in kinds or "CONSTR_GENERATED" in kinds or _volatile(default)
     reason = f"Adds column {column.colname} to {said(relation)}."
     if "CONSTR_NOTNULL" in kinds and default is None and not rewrites:
-        reason = f"Adds column {column.colname} to {said(relation)}, which fails if it has rows: NOT NULL without a default."
+        reason = (
+            f"Adds column {column.colname} to {said(relation)}, which fails if it has rows: NOT NULL without a default."
+        )
     return statement.does("add_column", reason, said(relation), ACCESS_EXCLUSIVE, rewrites=rewrites)
 
 
@@ -110,7 +112,13 @@ def _retype(statement: Statement, command: Any) -> Operation:
     types[(key, column)] = new
     what = f"Changes {said(relation)}.{column} to {new}"
     if MARK in new.name and using is None:
-        return statement.does("alter_column", f"{what.replace(MARK, 'a type that cannot be read')}.", said(relation), ACCESS_EXCLUSIVE, rewrites=True)
+        return statement.does(
+            "alter_column",
+            f"{what.replace(MARK, 'a type that cannot be read')}.",
+            said(relation),
+            ACCESS_EXCLUSIVE,
+            rewrites=True,
+        )
     if using is not None and not _only_cast(using, column):
         reason = f"{what} by an expression, which writes each value anew."
         return statement.loses("alter_column", loss_of(VALUES, relation, [column]), reason, rewrites=True)
@@ -154,7 +162,9 @@ _CONSTRAINTS: Dict[str, Tuple[str, str, str]] = {
 def _add_constraint(statement: Statement, command: Any) -> Operation:
     """A foreign key lets readers go on; all others lock them out. NOT VALID and USING INDEX spare the scan."""
     relation, constraint = statement.node.relation, command.def_
-    kind, words, refused = _CONSTRAINTS.get(constraint.contype.name, ("create_constraint", "constraint", "a row breaks it"))
+    kind, words, refused = _CONSTRAINTS.get(
+        constraint.contype.name, ("create_constraint", "constraint", "a row breaks it")
+    )
     scans = not (constraint.skip_validation or constraint.indexname)
     lock = SHARE_ROW_EXCLUSIVE if constraint.contype.name == "CONSTR_FOREIGN" else ACCESS_EXCLUSIVE
     named = f" {constraint.conname}" if constraint.conname else ""

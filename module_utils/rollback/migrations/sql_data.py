@@ -20,7 +20,20 @@ from ansible.module_utils.rollback.words import listed
 # Alembic's own bookkeeping in the output of `--sql`, whatever its table is called.
 _VERSION_COLUMN = "version_num"
 # What a SELECT may call without changing a table. Anything else that is called for its own sake may do whatever it likes.
-_HARMLESS = ("pg_", "current_", "json", "to_", "set", "nextval", "currval", "lastval", "now", "version", "has_", "array_")
+_HARMLESS = (
+    "pg_",
+    "current_",
+    "json",
+    "to_",
+    "set",
+    "nextval",
+    "currval",
+    "lastval",
+    "now",
+    "version",
+    "has_",
+    "array_",
+)
 _HARMLESS_NAMES = {"count", "max", "min", "sum", "exists", "coalesce", "format", "concat", "lower", "upper", "length"}
 
 
@@ -42,7 +55,9 @@ def update(statement: Statement) -> Iterator[Operation]:
         _note_copy(statement, table, target, node.whereClause)
     where = "" if node.whereClause is None else " where a condition holds"
     if not columns:
-        reason = f"Fills {listed(names)} of {said(node.relation)} and overwrites nothing that is not null or has a copy."
+        reason = (
+            f"Fills {listed(names)} of {said(node.relation)} and overwrites nothing that is not null or has a copy."
+        )
         yield statement.does("update", reason, said(node.relation), ROW_EXCLUSIVE)
         return
     reason = f"Overwrites {listed(columns)} of {said(node.relation)}{where}."
@@ -61,6 +76,8 @@ def delete(statement: Statement) -> Iterator[Operation]:
         which = "rows" if where else "all rows"
         reason = f"Deletes {which} of {said(node.relation)}{' where a condition holds' if where else ''}."
         yield statement.loses("delete", loss_of(ROWS, node.relation), reason, ROW_EXCLUSIVE)
+        if not where:
+            statement.schema.names.empty(key_of(node.relation))
 
 
 def insert(statement: Statement) -> Iterator[Operation]:
@@ -96,6 +113,7 @@ def truncate(statement: Statement) -> Iterator[Operation]:
     more = " and of every table that refers to it" if statement.node.behavior.name == "DROP_CASCADE" else ""
     for relation in statement.node.relations:
         yield statement.loses("truncate", loss_of(ROWS, relation), f"Empties {said(relation)}{more}.", ACCESS_EXCLUSIVE)
+        statement.schema.names.empty(key_of(relation))
 
 
 def select(statement: Statement) -> Iterator[Operation]:

@@ -22,8 +22,22 @@ from ansible.module_utils.rollback.migrations.sql_statement import (
 )
 
 # Dropping one of these with CASCADE drops every column that uses it, or every table in it.
-_HOLDING = {"OBJECT_TYPE": "type", "OBJECT_DOMAIN": "domain", "OBJECT_EXTENSION": "extension", "OBJECT_SCHEMA": "schema"}
-_LOCKS = ("", "ACCESS SHARE", "ROW SHARE", "ROW EXCLUSIVE", SHARE_UPDATE_EXCLUSIVE, SHARE, SHARE_ROW_EXCLUSIVE, EXCLUSIVE)
+_HOLDING = {
+    "OBJECT_TYPE": "type",
+    "OBJECT_DOMAIN": "domain",
+    "OBJECT_EXTENSION": "extension",
+    "OBJECT_SCHEMA": "schema",
+}
+_LOCKS = (
+    "",
+    "ACCESS SHARE",
+    "ROW SHARE",
+    "ROW EXCLUSIVE",
+    SHARE_UPDATE_EXCLUSIVE,
+    SHARE,
+    SHARE_ROW_EXCLUSIVE,
+    EXCLUSIVE,
+)
 
 
 def drop(statement: Statement) -> Iterator[Operation]:
@@ -45,7 +59,11 @@ def drop(statement: Statement) -> Iterator[Operation]:
         else:
             words = what[len("OBJECT_") :].lower().replace("matview", "materialized view").replace("_", " ")
             # A view, a trigger or a policy stands on a table, which is locked with it.
-            held = ACCESS_EXCLUSIVE if words in ("view", "materialized view", "trigger", "policy", "rule", "sequence") else ""
+            held = (
+                ACCESS_EXCLUSIVE
+                if words in ("view", "materialized view", "trigger", "policy", "rule", "sequence")
+                else ""
+            )
             table = schema if words in ("trigger", "policy", "rule") else ""
             more = " and whatever depends on it (CASCADE)" if cascade else ""
             yield statement.does("drop", f"Drops the {words} {called}{more}.", table, held)
@@ -65,13 +83,17 @@ def _drop_table(statement: Statement, schema: str, name: str, cascade: bool) -> 
     key, names = table_key(schema, name), statement.schema.names
     called = f"{schema}.{name}" if schema else name
     if name == VERSION_TABLE:
-        return statement.does("drop_table", f"Drops {called}, in which Alembic writes the revision.", called, ACCESS_EXCLUSIVE)
+        return statement.does(
+            "drop_table", f"Drops {called}, in which Alembic writes the revision.", called, ACCESS_EXCLUSIVE
+        )
     if names.before(key) is not None and names.rows_copied(key, ""):
         reason = f"Drops table {called}, whose rows were copied to another table first."
         done = statement.does("drop_table", reason, called, ACCESS_EXCLUSIVE)
     else:
         more = ", and with it foreign keys and views that depend on it (CASCADE)" if cascade else ""
-        done = statement.loses("drop_table", Loss(TABLE, schema, name), f"Drops table {called} with all its rows{more}.")
+        done = statement.loses(
+            "drop_table", Loss(TABLE, schema, name), f"Drops table {called} with all its rows{more}."
+        )
     names.drop_table(key)
     return done
 

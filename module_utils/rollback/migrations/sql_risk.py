@@ -50,7 +50,7 @@ class SqlReader:
         try:
             parsed = parse_sql(readable)
         except ParseError as error:
-            reason = f"Runs SQL that PostgreSQL's parser does not take: {str(error.args[0])}."
+            reason = f"Runs SQL that PostgreSQL's parser does not take: {error.args[0]!s}."
             return [Operation(kind or "execute", UNKNOWN, reason, path, line, sql=text.strip())]
         found: List[Operation] = []
         for raw in parsed:
@@ -104,7 +104,7 @@ class SqlReader:
     def _dynamic(self, statement: Statement, query: str, line: int) -> Iterator[Operation]:
         """EXECUTE 'a string' within a DO block; what is put together from more than that cannot be read."""
         try:
-            value = parse_sql(f"SELECT {query}")[0].stmt.targetList[0].val
+            value = _first_target(f"SELECT {query}").val
         except (ParseError, IndexError):
             value = None
         text = getattr(getattr(value, "val", None), "sval", None)
@@ -134,8 +134,14 @@ def _query(expression: Any) -> str:
 def parse_type(sql: str) -> Optional[Type]:
     """The type that such text stands for in PostgreSQL, None if it is none or holds what cannot be read."""
     try:
-        node = parse_sql(f"SELECT NULL::{sql}")[0].stmt.targetList[0].val.typeName
+        node = _first_target(f"SELECT NULL::{sql}").val.typeName
     except (ParseError, AttributeError):
         return None
     found = read_type(node)
     return None if MARK in found.name else found
+
+
+def _first_target(sql: str) -> Any:
+    """What a SELECT without a table selects first."""
+    statement: Any = parse_sql(sql)[0].stmt
+    return statement.targetList[0]

@@ -60,22 +60,22 @@ class Statement:
         self, kind: str, reason: str, table: str = "", lock: str = "", risk: str = SAFE, **facts: Any
     ) -> Operation:
         """An operation without a loss. `kind` is Alembic's word, for SQL that is nobody's `op.execute`."""
-        return Operation(self.kind or kind, risk, reason, self.path, self.line, table, lock, sql=self.sql, **facts)
+        words = reason.replace(MARK, "…")
+        return Operation(self.kind or kind, risk, words, self.path, self.line, table, lock, sql=self.sql, **facts)
 
-    def loses(
-        self, kind: str, loss: Loss, reason: str, lock: str = ACCESS_EXCLUSIVE, **facts: Any
-    ) -> Operation:
+    def loses(self, kind: str, loss: Loss, reason: str, lock: str = ACCESS_EXCLUSIVE, **facts: Any) -> Operation:
         """An operation that takes data away, unless only the migration itself has put it there."""
         risk = LOSSY
         losses: Tuple[Loss, ...] = ()
         if any(MARK in name for name in (loss.schema, loss.table, *loss.columns)):
-            risk, reason = UNKNOWN, f"{reason} Which one cannot be read; only the running migration knows."
+            reason = f"{reason.replace(MARK, '…')} Which one it is, only the running migration knows."
+            risk = UNKNOWN
         elif table_key(loss.schema, loss.table)[1].startswith(_OF_ALEMBIC) or loss.schema.startswith("pg_temp"):
             risk, reason = SAFE, f"{reason} It is a temporary table."
         else:
             before = self.schema.names.translated(loss)
             if before is None:
-                risk, reason = SAFE, f"{reason} The migration itself has put it there."
+                risk, reason = SAFE, f"{reason} What is there then comes from the migration itself."
             else:
                 losses = (before,)
         return Operation(

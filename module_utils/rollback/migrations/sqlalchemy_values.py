@@ -12,6 +12,7 @@ from ansible.module_utils.rollback.migrations.values import (
     Column,
     Connection,
     External,
+    Metadata,
     Query,
     Reflection,
     Session,
@@ -40,7 +41,13 @@ _PLAIN = {
     "money": "MONEY", "hstore": "hstore", "citext": "citext", "int4range": "INT4RANGE", "int8range": "INT8RANGE",
     "numrange": "NUMRANGE", "daterange": "DATERANGE", "tsrange": "TSRANGE", "tstzrange": "TSTZRANGE",
 }  # fmt: skip
-_WORDS = {"string": "VARCHAR", "varchar": "VARCHAR", "unicode": "VARCHAR", "nvarchar": "VARCHAR", "autostring": "VARCHAR"}
+_WORDS = {
+    "string": "VARCHAR",
+    "varchar": "VARCHAR",
+    "unicode": "VARCHAR",
+    "nvarchar": "VARCHAR",
+    "autostring": "VARCHAR",
+}
 _CHARS = {"char": "CHAR", "nchar": "CHAR"}
 
 
@@ -153,7 +160,10 @@ def _named_column(args: Args, options: Options) -> Sql:
 
 
 def _table(args: Args, options: Options) -> TableValue:
-    return TableValue(args[0] if args else UNKNOWN_VALUE, options.get("schema"))
+    table = TableValue(args[0] if args else UNKNOWN_VALUE, options.get("schema"))
+    if len(args) > 1 and isinstance(args[1], Metadata):
+        args[1].tables.append(table)
+    return table
 
 
 def _joined(word: str) -> Callable[[Args, Options], Sql]:
@@ -191,6 +201,7 @@ _CALLS: Dict[str, Callable[[Args, Options], Any]] = {
     "table": _table,
     "Table": _table,
     "Sequence": _table,
+    "MetaData": lambda args, options: Metadata(),
     "update": _query("update"),
     "delete": _query("delete"),
     "insert": _query("insert"),
@@ -230,13 +241,19 @@ def call(path: str, args: Args, options: Options) -> Any:
         return Sql(f"{name}({given or ('*' if name == 'count' else '')})")
     if path == "textwrap.dedent" and args and isinstance(args[0], str):
         return textwrap.dedent(args[0])
-    if not path.startswith(("sqlalchemy", "sqlmodel", "sqlalchemy_utils", "alembic")):
-        return UNKNOWN_VALUE
+    if not path.startswith(("sqlalchemy", "sqlmodel", "alembic")):
+        return _foreign_type(name, args, options)
     if name in _CALLS:
         return _CALLS[name](args, options)
     if name in _EXPRESSIONS:
         return Sql(MARK)
     found = make_type(name, args, options)
+    return found if found is not UNREAD_TYPE else UNKNOWN_VALUE
+
+
+def _foreign_type(name: str, args: Args, options: Options) -> Any:
+    """A type of another library, or of the project where it hides it, is taken for what it is called."""
+    found = make_type(name, args, options) if name[:1].isupper() else UNREAD_TYPE
     return found if found is not UNREAD_TYPE else UNKNOWN_VALUE
 
 
@@ -248,7 +265,17 @@ def sql_method(value: Sql, name: str, args: Args) -> Sql:
         if given is None or (isinstance(given, Sql) and given.text == "NULL"):
             return Sql(f"{value.text} IS {'' if positive else 'NOT '}NULL")
         return Sql(f"({value.text} {'=' if positive else '<>'} {expression(given)})")
-    if name in ("label", "bindparams", "columns", "execution_options", "self_group", "desc", "asc"):
+    if name in (
+        "label",
+        "bindparams",
+        "params",
+        "unique_params",
+        "columns",
+        "execution_options",
+        "options",
+        "desc",
+        "asc",
+    ):
         return value
     if name == "cast":
         return Sql(f"({value.text})::{type_of(given).sql}")
@@ -263,8 +290,8 @@ def query_method(query: Query, name: str, args: Args, options: Options) -> Query
         return query.where([Sql(f"({quoted(key)} = {expression(value)})") for key, value in options.items()])
     if name == "values" or (name == "update" and query.kind == "orm"):
         given: Dict[Any, Any] = dict(options) if name == "values" else {}
-        for part in args[:1]:
-            part = part[0] if isinstance(part, list) and part else part
+        for first in args[:1]:
+            part = first[0] if isinstance(first, list) and first else first
             if isinstance(part, dict):
                 given.update(part)
             else:
@@ -272,7 +299,9 @@ def query_method(query: Query, name: str, args: Args, options: Options) -> Query
         return query.values(given)
     if name == "from_select":
         columns: List[Any] = list(args[0]) if args and isinstance(args[0], (list, tuple)) else []
-        return Query(query.kind, query.table, tuple((name_of(column), MARK) for column in columns), (), f"SELECT {MARK}")
+        return Query(
+            query.kind, query.table, tuple((name_of(column), MARK) for column in columns), (), f"SELECT {MARK}"
+        )
     return query
 
 

@@ -91,6 +91,14 @@ class TableValue:
         return qualified(self.name, self.schema)
 
 
+@dataclass(eq=False)
+class Metadata:
+    """`MetaData()`, with the tables that the script has put into it. `whole` is False where others may have put more."""
+
+    tables: List[TableValue] = field(default_factory=list)
+    whole: bool = True
+
+
 @dataclass(frozen=True)
 class Columns:
     """`table.c`."""
@@ -130,9 +138,9 @@ class Query:
         where = f" WHERE {' AND '.join(self.conditions)}" if self.conditions else ""
         if self.kind == "update":
             sets = ", ".join(f"{quoted(name)} = {value}" for name, value in self.sets) or f"{MARK} = {MARK}"
-            return f"UPDATE {table} SET {sets}{where}"
+            return f"UPDATE {table} SET {sets}{where}"  # noqa: S608 read here, never run
         if self.kind == "delete":
-            return f"DELETE FROM {table}{where}"
+            return f"DELETE FROM {table}{where}"  # noqa: S608 read here, never run
         if self.kind == "insert":
             names = f" ({', '.join(quoted(name) for name, _ in self.sets)})" if self.sets else ""
             return f"INSERT INTO {table}{names} {self.source or 'DEFAULT VALUES'}"
@@ -206,6 +214,14 @@ class Instance:
     names: Dict[str, Any] = field(default_factory=dict)
 
 
+@dataclass
+class Frame:
+    """What one call of a function has returned and yielded so far."""
+
+    returned: List[Any] = field(default_factory=list)
+    yielded: List[Any] = field(default_factory=list)
+
+
 @dataclass(eq=False)
 class Scope:
     """Local names, and where to look for the others."""
@@ -264,4 +280,10 @@ def expression(value: Any) -> str:
 
 
 def _is_library_type(base: Any) -> bool:
-    return isinstance(base, External) and base.name in ("TypeDecorator", "UserDefinedType", "TypeEngine", "JSON", "String")
+    return isinstance(base, External) and base.name in (
+        "TypeDecorator",
+        "UserDefinedType",
+        "TypeEngine",
+        "JSON",
+        "String",
+    )

@@ -92,4 +92,5 @@ def find(connection: "psycopg.Connection[Any]", schema: str, name: str) -> Optio
         return None
     columns = {found[0]: Column(*found) for found in connection.execute(_COLUMNS, [row[0]]).fetchall()}
     keys = [tuple(key) for (key,) in connection.execute(_KEYS, [row[0]]).fetchall()]
-    return Relation(*row, columns, keys)
+    facts: List[Any] = [*row, columns, keys]
+    return Relation(*facts)

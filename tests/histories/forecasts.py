@@ -1,0 +1,119 @@
+"""What we forecast for the steps of a real history, beside what really vanished: hits, false alarms, and misses."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from typing import Any
+
+import wheels
+
+from ansible.module_utils.rollback.migrations import risk, scripts, tree
+from ansible.module_utils.rollback.migrations.operations import COLUMN, LOSSY, ROWS, SAFE, TABLE, VALUES, StepRisk
+
+WHOLE = "*"
+
+
+@dataclass
+class Score:
+    """Things that were forecast and happened, that were forecast in vain, and that happened without having been forecast."""
+
+    hits: list[str] = field(default_factory=list)
+    alarms: list[str] = field(default_factory=list)
+    misses: list[str] = field(default_factory=list)
+
+    @property
+    def precision(self) -> float:
+        return _ratio(len(self.hits), len(self.hits) + len(self.alarms))
+
+    @property
+    def recall(self) -> float:
+        return _ratio(len(self.hits), len(self.hits) + len(self.misses))
+
+    def add(self, forecast: Collection[str], truth: Collection[str]) -> None:
+        self.hits += sorted(set(forecast) & set(truth))
+        self.alarms += sorted(set(forecast) - set(truth))
+        self.misses += sorted(set(truth) - set(forecast))
+
+    def __str__(self) -> str:
+        return f"precision {self.precision:.3f}, recall {self.recall:.3f} ({len(self.hits)} hits)"
+
+
+@dataclass
+class Scores:
+    """The same at three levels: does a step lose data, of which tables, of which columns."""
+
+    steps: Score = field(default_factory=Score)
+    tables: Score = field(default_factory=Score)
+    columns: Score = field(default_factory=Score)
+
+    def __iter__(self) -> Iterable[tuple[str, Score]]:
+        return iter(vars(self).items())
+
+
+@cache
+def verdicts(name: str) -> dict[str, StepRisk]:
+    """Our verdict on every step of `name`, by revision."""
+    found = tree.read_versions(wheels.history(name))
+    return {script.revision: risk.judge(script, found) for script in scripts.parse(found)}
+
+
+def decided(name: str) -> list[str]:
+    """The revisions whose verdict is safe or lossy, and so can be wrong."""
+    return [revision for revision, verdict in verdicts(name).items() if verdict.risk in {SAFE, LOSSY}]
+
+
+def score(truths: Mapping[str, Mapping[str, Any]]) -> Scores:
+    """Our safe and lossy verdicts against `truths`: per history, per revision, as truth.py has them.
+
+    A step whose downgrade fails tells nothing about what it would have taken, and is left out.
+    """
+    scores = Scores()
+    for name, truth in truths.items():
+        for revision in decided(name):
+            really = truth.get(revision, {}).get("vanished")
+            if really is None:
+                continue
+            verdict = verdicts(name)[revision]
+            step = f"{name} {revision}"
+            scores.steps.add([step] if verdict.risk == LOSSY else [], [step] if really else [])
+            forecast = _pieces((loss.kind, loss.table, loss.columns) for _, loss in _losses(verdict))
+            happened = _pieces((kind, table, (column,)) for kind, table, column in really)
+            scores.tables.add(_named(step, forecast), _named(step, happened))
+            covered = {piece.partition(".")[0] for piece in forecast & happened if piece.endswith(WHOLE)}
+            # A table that goes takes its columns along; that they were named as well is no alarm.
+            scores.columns.add(
+                {
+                    f"{step} {piece}"
+                    for piece in forecast
+                    if piece.endswith(WHOLE) or piece.partition(".")[0] not in covered
+                },
+                {
+                    f"{step} {piece}"
+                    for piece in happened
+                    if piece.endswith(WHOLE) or piece.partition(".")[0] not in covered
+                },
+            )
+    return scores
+
+
+def _losses(verdict: StepRisk) -> Iterable[tuple[int, Any]]:
+    return ((operation.line, loss) for operation in verdict.operations for loss in operation.losses)
+
+
+def _pieces(losses: Iterable[tuple[str, str, Iterable[str]]]) -> set[str]:
+    """`table.*` for a table or its rows, `table.column` for each column or its values."""
+    found: set[str] = set()
+    for kind, table, columns in losses:
+        assert kind in {TABLE, ROWS, COLUMN, VALUES}
+        found |= {f"{table}.{WHOLE}"} if kind in {TABLE, ROWS} else {f"{table}.{column}" for column in columns}
+    return found
+
+
+def _named(step: str, pieces: Iterable[str]) -> set[str]:
+    return {f"{step} {piece.partition('.')[0]}" for piece in pieces}
+
+
+def _ratio(part: int, whole: int) -> float:
+    return part / whole if whole else 1.0
