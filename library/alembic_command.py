@@ -93,6 +93,10 @@ output:
   description: What it wrote to its standard output, such as the SQL of C(--sql).
   returned: success
   type: str
+exit_code:
+  description: Alembic's own; 0 where it is done.
+  returned: success
+  type: int
 argv:
   description: The command line.
   returned: success
@@ -122,7 +126,7 @@ ARGUMENT_SPEC = {
 
 def run(params, check_mode):
     if check_mode and not params["read_only"]:
-        return {"changed": True, "outcome": "not_run", "sentence": "", "output": "", "rc": 0, "argv": []}
+        return {"changed": True, "outcome": "not_run", "sentence": "", "output": "", "exit_code": 0, "argv": []}
     place = command.Place(
         params["place"],
         params["place_name"],

@@ -21,6 +21,7 @@ from psycopg import sql
 
 ROWS = 4
 MOST_ROWS = 20
+LONG = 6000
 WORDS, JSON, NAMED = "words", "json", "named"
 # How often a row that a constraint refuses is made anew with other values.
 TRIES = 12
@@ -121,6 +122,9 @@ class Texts:
         """A literal of the source, empty for NULL; None where the column takes no literals."""
         if not column.required and turn == 0 and re.search(r"is\s+null", self.source, re.IGNORECASE):
             return ""
+        if turn == 1 and column.type == "text":
+            # Longer than any limit that a migration narrows a text to.
+            return f"{column.name} " * (LONG // len(column.name))
         if column.category != "S" or not self.literals:
             return None
         return self.literals[turn % len(self.literals)][: column.modifier - 4 if column.modifier else None]
@@ -134,7 +138,7 @@ def fill(connection: psycopg.Connection, texts: str = WORDS, source: str = "") -
     """Give every table rows with a value in every column; what could not be filled comes back, a sentence each.
 
     `texts` is WORDS, JSON for text columns in which the application keeps JSON, or NAMED: columns that the migration's
-    `source` names get the literals that it names, and NULL once, so that its conditions hold for some rows.
+    `source` names get the literals that it names, NULL once and a long text once, so that its conditions hold for some rows.
     """
     tables = _read(connection)
     refused = []

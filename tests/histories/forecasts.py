@@ -81,20 +81,7 @@ def score(truths: Mapping[str, Mapping[str, Any]]) -> Scores:
             forecast = _pieces((loss.kind, loss.table, loss.columns) for _, loss in _losses(verdict))
             happened = _pieces((kind, table, (column,)) for kind, table, column in really)
             scores.tables.add(_named(step, forecast), _named(step, happened))
-            covered = {piece.partition(".")[0] for piece in forecast & happened if piece.endswith(WHOLE)}
-            # A table that goes takes its columns along; that they were named as well is no alarm.
-            scores.columns.add(
-                {
-                    f"{step} {piece}"
-                    for piece in forecast
-                    if piece.endswith(WHOLE) or piece.partition(".")[0] not in covered
-                },
-                {
-                    f"{step} {piece}"
-                    for piece in happened
-                    if piece.endswith(WHOLE) or piece.partition(".")[0] not in covered
-                },
-            )
+            scores.columns.add(*(({f"{step} {piece}" for piece in some}) for some in _settled(forecast, happened)))
     return scores
 
 
@@ -109,6 +96,22 @@ def _pieces(losses: Iterable[tuple[str, str, Iterable[str]]]) -> set[str]:
         assert kind in {TABLE, ROWS, COLUMN, VALUES}
         found |= {f"{table}.{WHOLE}"} if kind in {TABLE, ROWS} else {f"{table}.{column}" for column in columns}
     return found
+
+
+def _settled(forecast: set[str], happened: set[str]) -> tuple[set[str], set[str]]:
+    """The same with what is said twice said once: rows that go take their values along.
+
+    Who said that rows go was right where only some of their values went, for the whole rows are then saved.
+    """
+    said, went = (_named_whole(pieces) for pieces in (forecast, happened))
+    return (
+        {piece for piece in forecast if piece.endswith(WHOLE) or piece.partition(".")[0] not in said | went},
+        {f"{table}.{WHOLE}" if table in said else piece for piece in happened for table in [piece.partition(".")[0]]},
+    )
+
+
+def _named_whole(pieces: Iterable[str]) -> set[str]:
+    return {piece.partition(".")[0] for piece in pieces if piece.endswith(WHOLE)}
 
 
 def _named(step: str, pieces: Iterable[str]) -> set[str]:

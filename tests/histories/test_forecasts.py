@@ -1,7 +1,7 @@
 """What we say a downgrade would destroy, against what real downgrades of real histories destroy on a real PostgreSQL.
 
 All steps are compared with what was measured once (truth/). A sample of our verdicts is measured anew in every run:
-HISTORIES_SAMPLE steps (40), chosen by HISTORIES_SEED (1); HISTORIES_SAMPLE=all measures everything, in about four minutes.
+HISTORIES_SAMPLE steps (40), chosen by HISTORIES_SEED (1); HISTORIES_SAMPLE=all measures everything, in about eight minutes.
 """
 
 from __future__ import annotations
@@ -16,13 +16,15 @@ import throwaway
 import truth
 import wheels
 
+from ansible.module_utils.rollback.migrations.operations import IRREVERSIBLE, UNKNOWN
+
 SAMPLE = os.environ.get("HISTORIES_SAMPLE", "40")
 SEED = int(os.environ.get("HISTORIES_SEED", "1"))
 
-# Measured, and rounded down to what a change must not fall below.
-LEAST_PRECISION = {"steps": 0.0, "tables": 0.0, "columns": 0.0}
-LEAST_RECALL = {"steps": 0.0, "tables": 0.0, "columns": 0.0}
-MOST_UNKNOWN = 1.0
+# Below what was measured (README.md), by a little: what a change must not fall below.
+LEAST_PRECISION = {"steps": 0.97, "tables": 0.94, "columns": 0.93}
+LEAST_RECALL = {"steps": 0.99, "tables": 0.99, "columns": 0.99}
+MOST_UNKNOWN = 0.03
 
 Truths = dict[str, dict[str, Any]]
 
@@ -70,10 +72,19 @@ def test_precision_and_recall_over_all_histories(capsys: pytest.CaptureFixture[s
     assert {level: score.recall >= LEAST_RECALL[level] for level, score in scores} == dict.fromkeys(LEAST_RECALL, True)
 
 
+@pytest.mark.parametrize("name", wheels.WHEELS)
+def test_an_irreversible_step_fails_or_leaves_all_as_it_is(name: str) -> None:
+    irreversible = [revision for revision, verdict in forecasts.verdicts(name).items() if verdict.risk == IRREVERSIBLE]
+
+    assert {revision: truth.known(name)[revision].get("vanished", []) for revision in irreversible} == dict.fromkeys(
+        irreversible, []
+    )
+
+
 def test_few_steps_stay_unknown() -> None:
     risks = [verdict.risk for name in wheels.WHEELS for verdict in forecasts.verdicts(name).values()]
 
-    assert risks.count("unknown") / len(risks) <= MOST_UNKNOWN
+    assert risks.count(UNKNOWN) / len(risks) <= MOST_UNKNOWN
 
 
 @pytest.mark.parametrize("name", wheels.WHEELS)

@@ -2,7 +2,9 @@
 
     .venv/bin/python tests/histories/truth.py [NAME ...]      measures all steps of these histories, or of all, and keeps the result
 
-The result lies in truth/NAME.json: per revision what vanished, or the error with which the downgrade failed.
+The result lies in truth/NAME.json. Per revision it holds `vanished`, a list of [kind, table, column], or `failed`, the error.
+`refuses` is the error with which it failed on some rows, when it took others down; `without_rows` says that it runs on
+empty tables; `unfilled` names tables that could not be given rows.
 """
 
 from __future__ import annotations
@@ -33,7 +35,7 @@ Step = dict[str, Any]
 
 
 def known(name: str) -> dict[str, Any]:
-    """What was measured for `name`: revision → {"vanished": [[kind, table, column], …]} or {"failed": sentence}."""
+    """What was measured for `name`, by revision."""
     return json.loads((TRUTH / f"{name}.json").read_text())
 
 
@@ -119,7 +121,7 @@ def _step(
     source = Path(one["path"]).read_text()
     found: dict[str, Any] = {}
     fills = [(filler.WORDS, filler.JSON)]
-    if re.search(r"\b(update|delete|select|where)\b", source, re.IGNORECASE):
+    if re.search(r"\b(update|delete|select|where|varchar|string)\b", source, re.IGNORECASE):
         fills.append((filler.NAMED,))
     for styles in fills:
         for texts in styles:
@@ -134,9 +136,11 @@ def _step(
                 found["unfilled"] = sorted({*found.get("unfilled", ()), *unfilled})
                 break
     if "vanished" in found:
-        found.pop("failed", None)
+        # It went down with some rows and not with others.
+        refused = found.pop("failed", "")
         unfilled = {"unfilled": found["unfilled"]} if found["unfilled"] else {}
-        return {"vanished": [list(lost) for lost in found["vanished"]], **unfilled}
+        refuses = {"refuses": refused} if refused else {}
+        return {"vanished": [list(lost) for lost in found["vanished"]], **refuses, **unfilled}
     try:
         _tried(wheel, app, databases, one["revision"], lambda _connection: [])
     except application.MigrationFailed:

@@ -30,6 +30,8 @@ WHERE c.relkind IN ('r', 'p') AND NOT c.relispartition AND c.relpersistence <> '
 COLUMNS = "SELECT attnum, attname FROM pg_attribute WHERE attrelid = %s AND attnum > 0 AND NOT attisdropped ORDER BY 1"
 
 Row = dict[int, str]
+# How texts of filler.py begin.
+TAG = re.compile(r"[0-9a-f]{8}-\w")
 UUID = re.compile(r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}")
 
 
@@ -183,8 +185,10 @@ class _Heirs:
 
     @staticmethod
     def _tells(values: list[str]) -> bool:
-        """Whether to find these values elsewhere can be no accident."""
-        return len(set(values)) > 1 and all(len(value) >= 6 for value in values)
+        """Whether to find these values elsewhere can be no accident: several long ones, or one that occurs only once."""
+        return all(len(value) >= 6 for value in values) and (
+            len(set(values)) > 1 or any(TAG.match(value) for value in values)
+        )
 
 
 def _plain(value: str) -> str:

@@ -125,7 +125,7 @@ def environment(name: str) -> dict[str, str]:
     own = {key: value.format(home=HOME / "homes") for key, value in WHEELS[name].environment.items()}
     kept = {key: os.environ[key] for key in ("HOME", "LANG", "LC_ALL", "TMPDIR", "TZ") if key in os.environ}
     path = f"{HOME / 'venv' / 'bin'}{os.pathsep}{os.environ['PATH']}"
-    return {**kept, "PATH": path, "PYTHONPATH": str(source(name)), "PYTHONDONTWRITEBYTECODE": "", **own}
+    return {**kept, "PATH": path, "PYTHONPATH": str(source(name)), **own}
 
 
 def _download(name: str, wheel: Wheel, directory: Path) -> Path:

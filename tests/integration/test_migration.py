@@ -94,7 +94,7 @@ def test_a_lock_that_is_not_to_be_had_is_told_with_who_holds_it(place, before):
         answer = roll_back(place)
     assert answer.code != 0
     assert place.report()["outcome"] == "put_back", answer.output
-    assert "could not be taken back: a lock was not to be had in 2 attempts of 0.5 s" in answer
+    assert "could not be taken back: a lock was not to be had in 2 attempts of 0.5 s" in answer, answer.output
     assert "idle in transaction" in answer
     assert "locks leads" in answer
     is_as_before(place, before)

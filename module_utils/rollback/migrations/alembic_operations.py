@@ -5,10 +5,12 @@ from __future__ import annotations
 from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Tuple
 
 from ansible.module_utils.rollback.migrations.sql_statement import MARK
+from ansible.module_utils.rollback.migrations.sqlalchemy_values import on_delete
 from ansible.module_utils.rollback.migrations.values import (
     UNKNOWN_VALUE,
     Batch,
     Column,
+    Constraint,
     Sql,
     SqlType,
     expression,
@@ -87,6 +89,7 @@ def _add_column(given: Given) -> List[str]:
 
 def _create_table(given: Given) -> List[str]:
     columns = [column_sql(part) for part in given.rest if isinstance(part, Column)]
+    columns += [part.sql for part in given.rest if isinstance(part, Constraint) and part.sql]
     fresh = "TEMPORARY " if "TEMPORARY" in (given.get("prefixes") or ()) else ""
     return [f"CREATE {fresh}TABLE {given.table()} ({', '.join(columns)})"]
 
@@ -152,7 +155,7 @@ def _constraint(table: str, schema: str, rest: Callable[[Given], str]) -> Callab
 
 def _foreign_key(given: Given) -> str:
     referent = qualified(given["referent_table"], given.get("referent_schema"))
-    return f"FOREIGN KEY ({_names(given['local_cols'])}) REFERENCES {referent} ({_names(given['remote_cols'])})"
+    return f"FOREIGN KEY ({_names(given['local_cols'])}) REFERENCES {referent} ({_names(given['remote_cols'])}){on_delete(given.values)}"
 
 
 def _create_check(given: Given) -> str:

@@ -77,7 +77,7 @@ def change(old: Optional[Type], new: Type) -> Change:
         return Change(False, False, f"it stays {new}")
     if not new.builtin:
         return Change(False, True, f"values that {new} lacks make it fail")
-    if old.array != new.array:
+    if old.array != new.array and (new.array or new.numbers or new.name not in _WORDS):
         return _narrowing(old, new)
     if new.name in _WORDS:
         return _to_words(old, new)
@@ -107,7 +107,7 @@ def _from_unknown(new: Type) -> Change:
 
 def _to_words(old: Type, new: Type) -> Change:
     if not new.numbers:
-        plain = old.name in ("varchar", "text") and new.name in ("varchar", "text")
+        plain = {old.name, new.name} <= {"varchar", "text"} and old.array == new.array
         return Change(False, not plain, f"each value fits into {new}")
     room = new.numbers[0]
     if old.name in ("varchar", "bpchar") and old.numbers and old.numbers[0] <= room:

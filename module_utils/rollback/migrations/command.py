@@ -88,7 +88,7 @@ class Ended:
     outcome: str
     sentence: str = ""
     output: str = ""
-    rc: int = 0
+    exit_code: int = 0
     argv: List[str] = field(default_factory=list)
 
     def as_dict(self) -> Dict[str, Any]:
@@ -96,7 +96,7 @@ class Ended:
             "outcome": self.outcome,
             "sentence": self.sentence,
             "output": self.output,
-            "rc": self.rc,
+            "exit_code": self.exit_code,  # `rc` would make Ansible call it a failure
             "argv": self.argv,
         }
 
@@ -143,7 +143,7 @@ def run(
         os.killpg(process.pid, signal.SIGKILL)
         process.communicate()
         said = f"{' '.join(command)} did not end within {limits.command_s:g} s and was killed; what it began may still run in the database."
-        return Ended(FAILED, said, rc=-signal.SIGKILL, argv=argv)
+        return Ended(FAILED, said, exit_code=-signal.SIGKILL, argv=argv)
     except BaseException:
         # Whoever ends this module must not leave a migration behind that nobody watches.
         os.killpg(process.pid, signal.SIGTERM)

@@ -177,6 +177,13 @@ class Evaluator:
         if isinstance(left, Sql) or isinstance(right, Sql):
             word = {"BitAnd": "AND", "BitOr": "OR"}.get(name)
             return Sql(f"({expression(left)} {word} {expression(right)})" if word else MARK)
+        known = left if isinstance(left, list) else right
+        picks = isinstance(known, list) and (name == "BitAnd" or (name == "Sub" and known is left))
+        if picks and (isinstance(left, Unknown) or isinstance(right, Unknown)):
+            # Of the names that are written here, those which the database has.
+            kept = list(known)
+            self.open[id(kept)] = kept
+            return kept
         return python_values.operate(name, left, right)
 
     def _UnaryOp(self, node: ast.UnaryOp, scope: Scope) -> Any:
@@ -256,7 +263,7 @@ class Evaluator:
             return UNKNOWN_VALUE
 
     def _comprehended(self, parts: List[ast.comprehension], scope: Scope, make: Callable[[Scope], Any]) -> Any:
-        """All that a comprehension yields, UNKNOWN_VALUE if what it goes over, or a condition, is not known."""
+        """All that a comprehension may yield, UNKNOWN_VALUE if what it goes over is not known."""
         if not parts:
             return [make(scope)]
         items = self.iterated(self.value(parts[0].iter, scope))
@@ -270,8 +277,9 @@ class Evaluator:
             self.bind(parts[0].target, item, inner)
             held = [self.truth(test, inner) for test in parts[0].ifs]
             if None in held:
-                return UNKNOWN_VALUE
-            if all(held):
+                # What the database decides about may be in it.
+                self.open[id(found)] = found
+            if False not in held:
                 more = self._comprehended(parts[1:], inner, make)
                 if not isinstance(more, list):
                     return UNKNOWN_VALUE

@@ -175,6 +175,7 @@ class Interpreter(Importer):
             scope.names.clear()
             scope.names.update(before)
             self.uncertain += 1
+            self.recorder.certain = False
             try:
                 how = self.block(way, scope)
             except Raised as error:
@@ -183,6 +184,7 @@ class Interpreter(Importer):
                 ended.append((how, dict(scope.names)))
             finally:
                 self.uncertain -= 1
+                self.recorder.certain = not self.uncertain
         if not ended:
             raise refused[0]
         for refusal in refused:

@@ -6,6 +6,7 @@ import ast
 from functools import lru_cache
 from typing import Dict, Iterator, List, Optional
 
+from ansible.module_utils.rollback.migrations.python_values import CHANGING
 from ansible.module_utils.rollback.migrations.tree import Tree
 from ansible.module_utils.rollback.migrations.values import Module
 
@@ -71,15 +72,6 @@ def _bound(statement: ast.stmt) -> Iterator[str]:
     elif isinstance(statement, (ast.Import, ast.ImportFrom)):
         for alias in statement.names:
             yield alias.asname or (alias.name.split(".")[0] if isinstance(statement, ast.Import) else alias.name)
-    elif isinstance(statement, ast.Expr):
-        # `NAMES.append(…)`
-        call = statement.value
-        if (
-            isinstance(call, ast.Call)
-            and isinstance(call.func, ast.Attribute)
-            and isinstance(call.func.value, ast.Name)
-        ):
-            yield call.func.value.id
     else:
         for node in ast.walk(statement):
             if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
@@ -88,7 +80,15 @@ def _bound(statement: ast.stmt) -> Iterator[str]:
                 yield node.name
             elif isinstance(node, (ast.Import, ast.ImportFrom)):
                 yield from _bound(node)
-            elif (
-                isinstance(node, ast.Subscript) and isinstance(node.value, ast.Name) and isinstance(node.ctx, ast.Store)
-            ):
-                yield node.value.id
+            elif isinstance(node, ast.Subscript) and isinstance(node.ctx, ast.Store):
+                yield _root(node)
+            elif isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in CHANGING:
+                # `NAMES.append(…)`, `COLUMNS["t"].append(…)`
+                yield _root(node.func)
+
+
+def _root(node: ast.AST) -> str:
+    """The name at the beginning of `name.a["b"].c`, empty if there is none."""
+    while isinstance(node, (ast.Attribute, ast.Subscript)):
+        node = node.value
+    return node.id if isinstance(node, ast.Name) else ""

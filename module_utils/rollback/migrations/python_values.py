@@ -148,6 +148,10 @@ def operate(name: str, left: Any, right: Any) -> Any:
             return left * right
         if name == "Sub":
             return [item for item in left if item not in right] if isinstance(left, list) else left - right
+        if name == "BitAnd" and isinstance(left, list):
+            return [item for item in left if item in right]
+        if name == "BitOr" and isinstance(left, list):
+            return list(dict.fromkeys([*left, *right]))
         if name == "BitOr":
             return {**left, **right} if isinstance(left, dict) else left | right
     except _FAILURES:

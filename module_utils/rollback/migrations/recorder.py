@@ -21,12 +21,15 @@ class Recorder:
         self.muted = 0
         # Within an autocommit block, where what refuses to run in a transaction has its place.
         self.outside = 0
+        # Whether what comes now surely happens, and once.
+        self.certain = True
         self._refusing = True
 
     def sql(self, text: str, kind: str, line: Optional[int] = None) -> None:
         """A statement or several. `line` is where the text itself begins, if it stands in the source as such."""
         if self.muted:
             return
+        self.reader.schema.certain = self.certain
         done = self.reader.read(text, self.path, line or self.line, kind)
         for operation in done if self.outside else map(_misplaced, done):
             self.operations.append(operation if line else replace(operation, line=self.line))

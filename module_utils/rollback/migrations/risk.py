@@ -3,62 +3,58 @@
 from __future__ import annotations
 
 import ast
+import re
 from dataclasses import replace
-from typing import Dict, List, Optional, Sequence, Tuple
+from typing import List, Sequence, Tuple
 
-from ansible.module_utils.rollback.migrations.calls import Raised
-from ansible.module_utils.rollback.migrations.interpreter import Interpreter, TooMuch
-from ansible.module_utils.rollback.migrations.modules import Modules, module
+from ansible.module_utils.rollback.migrations.history_schema import Upgraded, upgraded
+from ansible.module_utils.rollback.migrations.modules import Modules
 from ansible.module_utils.rollback.migrations.names import merged, table_key
 from ansible.module_utils.rollback.migrations.operations import (
     IRREVERSIBLE,
+    LOSSY,
+    SAFE,
+    VALUES,
     Loss,
     Operation,
     StepRisk,
     worst,
 )
-from ansible.module_utils.rollback.migrations.recorder import Recorder
 from ansible.module_utils.rollback.migrations.scripts import Script
+from ansible.module_utils.rollback.migrations.sql_data import CASCADE
 from ansible.module_utils.rollback.migrations.sql_risk import SqlReader
 from ansible.module_utils.rollback.migrations.sql_statement import VERSION_TABLE, Schema
 from ansible.module_utils.rollback.migrations.tree import Tree
+from ansible.module_utils.rollback.migrations.walk import walk
 from ansible.module_utils.rollback.words import listed
+
+# The kind of a downgrade that leaves everything as it is.
+NOTHING = "nothing"
+_RETYPED = re.compile(r"ALTER\s+(COLUMN\s+)?\S+\s+(SET\s+DATA\s+)?TYPE\s", re.IGNORECASE)
 
 
 def judge(script: Script, tree: Tree) -> StepRisk:
     """What taking back one revision does. Nothing of the script is run, and no script makes this fail."""
-    modules = Modules(tree)
-    up = _walk(script, script.upgrade, modules, SqlReader())
-    down = _walk(script, script.downgrade, modules, SqlReader(Schema(types=dict(up.reader.schema.types))))
+    known = upgraded(tree).get(script.revision) or _alone(script, tree)
+    down = walk(script, script.downgrade, Modules(tree), SqlReader(known.schema.at_start()))
     names = down.reader.schema.names
     operations = [
         replace(done, losses=tuple(replace(names.settled(loss), revision=script.revision) for loss in done.losses))
         for done in down.operations
     ]
     operations = [_of_version_table(done) for done in operations]
-    nothing = _does_nothing(script, bool(operations), bool(up.operations))
+    nothing = _does_nothing(script, bool(operations), known.does_something)
     if nothing:
         line = script.downgrade.lineno if script.downgrade is not None else 0
-        operations.append(Operation("nothing", IRREVERSIBLE, nothing, script.path, line))
+        operations.append(Operation(NOTHING, IRREVERSIBLE, nothing, script.path, line))
     risk = worst(done.risk for done in operations)
     return StepRisk(script.revision, script.down_revisions, script.title, script.path, risk, tuple(operations))
 
 
-def _walk(script: Script, function: Optional[ast.FunctionDef], modules: Modules, reader: SqlReader) -> Recorder:
-    """What a function of the script does, as far as it can be followed."""
-    recorder = Recorder(reader)
-    if function is None:
-        return recorder
-    try:
-        Interpreter(modules, recorder).function(module(script.path, script.module), function)
-    except Raised as error:
-        recorder.path, recorder.line = error.path, error.line
-        recorder.note(error.kind, f"{error.reason}.", IRREVERSIBLE)
-    except (TooMuch, RecursionError):
-        recorder.muted = 0
-        recorder.path, recorder.line = script.path, function.lineno
-        recorder.unread(f"Does more in {function.name} than can be followed")
-    return recorder
+def _alone(script: Script, tree: Tree) -> Upgraded:
+    """As much as the script itself tells, where the tree does not hold it among others."""
+    done = walk(script, script.upgrade, Modules(tree), SqlReader())
+    return Upgraded(done.reader.schema, bool(done.operations))
 
 
 def _does_nothing(script: Script, down: bool, up: bool) -> str:
@@ -95,7 +91,8 @@ def path_losses(steps: Sequence[StepRisk]) -> List[Loss]:
     `steps` come in the order in which they are taken. What one step renames is followed through the later ones, and what
     one has created itself is no loss. Each thing comes once: a lost table covers its columns.
     """
-    reader = SqlReader()
+    # A step tells by itself what it empties, and whether that is sure.
+    reader = SqlReader(Schema(certain=False))
     names = reader.schema.names
     found: List[Loss] = []
     for step in steps:
@@ -109,9 +106,16 @@ def path_losses(steps: Sequence[StepRisk]) -> List[Loss]:
 
 
 def disagreements(static: Sequence[Operation], sql: Sequence[Operation]) -> List[str]:
-    """Where the script and the SQL that Alembic makes of it do not say the same; empty where they agree."""
+    """Where the script and the SQL that Alembic makes of it do not say the same; empty where they agree.
+
+    The SQL alone knows neither foreign keys nor the types of before, so what the script's reading has from there is left out.
+    """
+    static = [done for done in static if done.kind not in (CASCADE, NOTHING)]
+    retyped = {done.table for done in static if _RETYPED.search(done.sql)}
+    sql = [done if done.table not in retyped else replace(done, losses=_kept(done), risk=_judged(done)) for done in sql]
+    static = [replace(done, losses=_kept(done), risk=_judged(done)) for done in static]
     said: List[str] = []
-    read, real = _by_thing(static), _by_thing(sql)
+    read, real = _things(static), _things(sql)
     for thing in real:
         if thing not in read:
             said.append(f"The SQL of the downgrade takes away {thing}, which the script does not show: trust the SQL.")
@@ -127,12 +131,22 @@ def disagreements(static: Sequence[Operation], sql: Sequence[Operation]) -> List
     return said
 
 
-def _by_thing(operations: Sequence[Operation]) -> Dict[str, Tuple[Loss, ...]]:
-    """The losses by the words that name them."""
-    found: Dict[str, Tuple[Loss, ...]] = {}
+def _kept(done: Operation) -> Tuple[Loss, ...]:
+    """The losses of an operation without those of a narrower type."""
+    return tuple(loss for loss in done.losses if loss.kind != VALUES or not _RETYPED.search(done.sql))
+
+
+def _judged(done: Operation) -> str:
+    return SAFE if done.risk == LOSSY and done.losses and not _kept(done) else done.risk
+
+
+def _things(operations: Sequence[Operation]) -> List[str]:
+    """The losses in words that name them."""
+    found: List[str] = []
     for loss in merged([loss for done in operations for loss in done.losses]):
         _, table = table_key(loss.schema, loss.table)
-        for column in loss.columns or ("",):
-            thing = f"{loss.kind} of {table}.{column}" if column else f"{loss.kind} of {table}"
-            found[thing] = (loss,)
+        found += [
+            f"{loss.kind} of {table}.{column}" if column else f"{loss.kind} of {table}"
+            for column in loss.columns or ("",)
+        ]
     return found

@@ -66,7 +66,7 @@ def _drop_column(statement: Statement, command: Any) -> Operation:
         done = statement.does("drop_column", reason, said(relation), ACCESS_EXCLUSIVE)
     else:
         done = statement.loses("drop_column", loss_of(COLUMN, relation, [column]), reason)
-    names.drop_column(key, column)
+    statement.schema.drop_column(key, column)
     return done
 
 
@@ -77,6 +77,9 @@ def _add_column(statement: Statement, command: Any) -> Operation:
     statement.schema.names.add_column(key, column.colname)
     if column.typeName is not None:
         statement.schema.types[(key, column.colname)] = read_type(column.typeName)
+    for constraint in column.constraints or ():
+        if constraint.contype.name == "CONSTR_FOREIGN":
+            statement.schema.refer(relation, constraint, [column.colname])
     serial = column.typeName is not None and "serial" in column.typeName.names[-1].sval
     default = next(
         (constraint.raw_expr for constraint in column.constraints or () if constraint.contype.name == "CONSTR_DEFAULT"),
@@ -165,6 +168,8 @@ def _add_constraint(statement: Statement, command: Any) -> Operation:
     kind, words, refused = _CONSTRAINTS.get(
         constraint.contype.name, ("create_constraint", "constraint", "a row breaks it")
     )
+    if constraint.contype.name == "CONSTR_FOREIGN":
+        statement.schema.refer(relation, constraint, [part.sval for part in constraint.fk_attrs or ()])
     scans = not (constraint.skip_validation or constraint.indexname)
     lock = SHARE_ROW_EXCLUSIVE if constraint.contype.name == "CONSTR_FOREIGN" else ACCESS_EXCLUSIVE
     named = f" {constraint.conname}" if constraint.conname else ""
@@ -180,6 +185,7 @@ def _validate(statement: Statement, command: Any) -> Operation:
 
 def _drop_constraint(statement: Statement, command: Any) -> Operation:
     table = said(statement.node.relation)
+    statement.schema.drop_constraint(key_of(statement.node.relation), command.name)
     cascade = " and whatever depends on it (CASCADE)" if command.behavior.name == "DROP_CASCADE" else ""
     reason = f"Drops the constraint {command.name} of {table}{cascade}."
     return statement.does("drop_constraint", reason, table, ACCESS_EXCLUSIVE)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any, Iterator, List, Optional, Sequence
 
 from ansible.module_utils.rollback.migrations.names import Table
-from ansible.module_utils.rollback.migrations.operations import ROWS, UNKNOWN, VALUES, Operation
+from ansible.module_utils.rollback.migrations.operations import ROWS, UNKNOWN, VALUES, Loss, Operation
 from ansible.module_utils.rollback.migrations.sql_statement import (
     ACCESS_EXCLUSIVE,
     ROW_EXCLUSIVE,
@@ -17,6 +18,8 @@ from ansible.module_utils.rollback.migrations.sql_statement import (
 )
 from ansible.module_utils.rollback.words import listed
 
+# The kind of what no statement says: foreign keys do it.
+CASCADE = "cascade"
 # Alembic's own bookkeeping in the output of `--sql`, whatever its table is called.
 _VERSION_COLUMN = "version_num"
 # What a SELECT may call without changing a table. Anything else that is called for its own sake may do whatever it likes.
@@ -69,15 +72,31 @@ def delete(statement: Statement) -> Iterator[Operation]:
     where = shape(node.whereClause)
     if _VERSION_COLUMN in where:
         yield _bookkeeping(statement)
-    elif statement.schema.names.rows_copied(key_of(node.relation), where):
+        return
+    if statement.schema.names.rows_copied(key_of(node.relation), where):
         reason = f"Deletes rows of {said(node.relation)}, which were copied to another table first."
         yield statement.does("delete", reason, said(node.relation), ROW_EXCLUSIVE)
     else:
         which = "rows" if where else "all rows"
         reason = f"Deletes {which} of {said(node.relation)}{' where a condition holds' if where else ''}."
         yield statement.loses("delete", loss_of(ROWS, node.relation), reason, ROW_EXCLUSIVE)
-        if not where:
-            statement.schema.names.empty(key_of(node.relation))
+    yield from _with_them(statement, key_of(node.relation))
+    if not where and statement.schema.certain:
+        statement.schema.names.empty(key_of(node.relation))
+
+
+def _with_them(statement: Statement, table: Table) -> Iterator[Operation]:
+    """What goes with deleted rows, by the foreign keys that refer to them."""
+    apart = replace(statement, kind=CASCADE)
+    for one in statement.schema.dependents(table):
+        schema, name = one.child
+        if one.action == "c":
+            reason = f"Deletes the rows of {name} that refer to rows deleted from {one.parent[1]} (ON DELETE CASCADE)."
+            yield apart.loses(CASCADE, Loss(ROWS, schema, name), reason, ROW_EXCLUSIVE)
+        else:
+            what = f"{listed(one.columns)} of {name}"
+            reason = f"Empties {what} where they refer to rows deleted from {one.parent[1]} (ON DELETE SET NULL)."
+            yield apart.loses(CASCADE, Loss(VALUES, schema, name, one.columns), reason, ROW_EXCLUSIVE)
 
 
 def insert(statement: Statement) -> Iterator[Operation]:
@@ -113,7 +132,8 @@ def truncate(statement: Statement) -> Iterator[Operation]:
     more = " and of every table that refers to it" if statement.node.behavior.name == "DROP_CASCADE" else ""
     for relation in statement.node.relations:
         yield statement.loses("truncate", loss_of(ROWS, relation), f"Empties {said(relation)}{more}.", ACCESS_EXCLUSIVE)
-        statement.schema.names.empty(key_of(relation))
+        if statement.schema.certain:
+            statement.schema.names.empty(key_of(relation))
 
 
 def select(statement: Statement) -> Iterator[Operation]:
@@ -139,7 +159,7 @@ def table_as(statement: Statement) -> Iterator[Operation]:
 
 
 def _table_from(statement: Statement, query: Any, relation: Any) -> Iterator[Operation]:
-    statement.schema.names.create_table(key_of(relation))
+    statement.schema.create_table(key_of(relation))
     _note_rows(statement, query, key_of(relation), [], None)
     yield statement.does("create_table", f"Creates {said(relation)} with rows of other tables.", said(relation))
 
@@ -218,8 +238,10 @@ def _note_rows(statement: Statement, query: Any, to: Table, columns: Sequence[st
             source, where = key_of(part.ctequery.relation), shape(part.ctequery.whereClause)
     read = [_column(target.val) for target in query.targetList]
     names = statement.schema.names
-    known = {column for (table, column) in statement.schema.types if table == source}
-    if ["*"] in [column[-1:] for column in read] or known <= {column[-1] for column in read if column}:
+    some = {column[-1] for column in read if column}
+    # Of a table whose columns are not all known, a list of columns is taken for all of them.
+    every = statement.schema.columns(source) <= some if source in statement.schema.whole else bool(some)
+    if ["*"] in [column[-1:] for column in read] or every:
         names.copy_rows(source, where)
     if where:
         return

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Callable, Dict, Iterator
 
 from ansible.module_utils.rollback.migrations.column_types import read_type
-from ansible.module_utils.rollback.migrations.names import table_key
+from ansible.module_utils.rollback.migrations.names import Table, table_key
 from ansible.module_utils.rollback.migrations.operations import TABLE, UNKNOWN, Loss, Operation
 from ansible.module_utils.rollback.migrations.sql_statement import (
     ACCESS_EXCLUSIVE,
@@ -94,18 +94,31 @@ def _drop_table(statement: Statement, schema: str, name: str, cascade: bool) -> 
         done = statement.loses(
             "drop_table", Loss(TABLE, schema, name), f"Drops table {called} with all its rows{more}."
         )
-    names.drop_table(key)
+    statement.schema.drop_table(key)
     return done
 
 
 def create_table(statement: Statement) -> Iterator[Operation]:
     node = statement.node
     if not node.if_not_exists or statement.schema.names.before(key_of(node.relation)) is None:
-        statement.schema.names.create_table(key_of(node.relation))
-    for element in node.tableElts or ():
-        if type(element).__name__ == "ColumnDef" and element.typeName is not None:
-            statement.schema.types[(key_of(node.relation), element.colname)] = read_type(element.typeName)
+        statement.schema.create_table(key_of(node.relation))
+        _note_columns(statement, key_of(node.relation))
     yield statement.does("create_table", f"Creates table {said(node.relation)}.", said(node.relation))
+
+
+def _note_columns(statement: Statement, key: Table) -> None:
+    """Takes down the columns and foreign keys of a new table."""
+    relation, schema = statement.node.relation, statement.schema
+    for element in statement.node.tableElts or ():
+        if type(element).__name__ == "ColumnDef" and element.typeName is not None:
+            schema.types[(key, element.colname)] = read_type(element.typeName)
+            for constraint in element.constraints or ():
+                if constraint.contype.name == "CONSTR_FOREIGN":
+                    schema.refer(relation, constraint, [element.colname])
+        elif type(element).__name__ == "Constraint" and element.contype.name == "CONSTR_FOREIGN":
+            schema.refer(relation, element, [part.sval for part in element.fk_attrs or ()])
+    if schema.columns(key) and not any(MARK in column for column in schema.columns(key)):
+        schema.whole.add(key)
 
 
 def create_index(statement: Statement) -> Iterator[Operation]:

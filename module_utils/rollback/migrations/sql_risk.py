@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import Any, Callable, Dict, Iterator, List, Optional, Tuple
 
 from pglast import parse_plpgsql, parse_sql
@@ -24,8 +25,8 @@ _STATEMENTS: Dict[str, Callable[[Statement], Iterator[Operation]]] = {
     "SelectStmt": sql_data.select,
     "CreateTableAsStmt": sql_data.table_as,
 }
-# `:name` as SQLAlchemy binds values. Not `::type`, `12:30` or `a[1:2]`, and a backslash keeps it from being one.
-_BOUND = re.compile(r"(?<![:\w\\]):(\w+)(?!:)")
+# `:name` as SQLAlchemy binds values, `%(name)s` as drivers do. Not `::type`, `12:30` or `a[1:2]`, and a backslash keeps it from being one.
+_BOUND = re.compile(r"(?<![:\w\\]):(\w+)(?!:)|%\(\w+\)s")
 # What stands before a statement and belongs to none.
 _REMARKS = re.compile(r"\A(\s|--[^\n]*(\n|\Z)|/\*.*?\*/)+", re.DOTALL)
 
@@ -88,20 +89,26 @@ class SqlReader:
         except ParseError as error:
             yield statement.does("execute", f"Runs a DO block that cannot be read: {error.args[0]}.", risk=UNKNOWN)
             return
+        before, self.schema.certain = self.schema.certain, False
+        yield from self._parts_of(statement, parsed)
+        self.schema.certain = before
+
+    def _parts_of(self, statement: Statement, parsed: Any) -> Iterator[Operation]:
         for kind, body in _parts(parsed):
             line = statement.line + max(body.get("lineno", 1) - 1, 0)
+            here = replace(statement, line=line)
             query = _query(body.get("sqlstmt") or body.get("expr") or body.get("query"))
             if kind == "PLpgSQL_stmt_raise" and body.get("elog_level", 21) >= 21:
                 reason = f"Refuses on a condition of its own: {body.get('message', 'raises an exception')}."
-                yield statement.does("refuses", reason)
+                yield here.does("refuses", reason)
             elif kind in ("PLpgSQL_stmt_execsql", "PLpgSQL_stmt_perform"):
                 yield from self.read(query, statement.path, line, statement.kind)
             elif kind == "PLpgSQL_stmt_dynexecute":
-                yield from self._dynamic(statement, query, line)
+                yield from self._dynamic(here, query)
             elif kind == "PLpgSQL_stmt_call":
-                yield statement.does("execute", "Calls a procedure, whose effect cannot be read.", risk=UNKNOWN)
+                yield here.does("execute", "Calls a procedure, whose effect cannot be read.", risk=UNKNOWN)
 
-    def _dynamic(self, statement: Statement, query: str, line: int) -> Iterator[Operation]:
+    def _dynamic(self, statement: Statement, query: str) -> Iterator[Operation]:
         """EXECUTE 'a string' within a DO block; what is put together from more than that cannot be read."""
         try:
             value = _first_target(f"SELECT {query}").val
@@ -112,7 +119,7 @@ class SqlReader:
             reason = "Runs SQL that it puts together while it runs, which cannot be read."
             yield statement.does("execute", reason, risk=UNKNOWN)
             return
-        yield from self.read(text, statement.path, line, statement.kind)
+        yield from self.read(text, statement.path, statement.line, statement.kind)
 
 
 def _parts(node: Any) -> Iterator[Tuple[str, Dict[str, Any]]]:

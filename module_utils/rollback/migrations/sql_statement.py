@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import Any, Dict, Optional, Sequence, Tuple
+from dataclasses import dataclass, field, replace
+from typing import Any, Dict, List, Optional, Sequence, Set, Tuple
 
 from ansible.module_utils.rollback.migrations.column_types import Type
 from ansible.module_utils.rollback.migrations.names import Names, Table, table_key
@@ -26,23 +26,102 @@ VERSION_TABLE = "alembic_version"
 _OF_ALEMBIC = ("_alembic_tmp_", "_alembic_batch_temp")
 
 
+@dataclass(frozen=True)
+class Reference:
+    """A foreign key. `action` is what deleting a row of `parent` does: PostgreSQL's letter, `c` for CASCADE and so on."""
+
+    child: Table
+    columns: Tuple[str, ...]
+    parent: Table
+    action: str
+    name: str
+
+
 @dataclass
 class Schema:
-    """What is known of the schema while statements change it: names of before, and types of columns."""
+    """What is known of the schema while statements change it.
+
+    Names of before, types of columns, foreign keys, and which tables are known with all their columns.
+    """
 
     names: Names = field(default_factory=Names)
     types: Dict[Tuple[Table, str], Type] = field(default_factory=dict)
+    references: List[Reference] = field(default_factory=list)
+    whole: Set[Table] = field(default_factory=set)
+    # Whether what is read now surely happens. A table that is perhaps emptied is not taken for empty afterwards.
+    certain: bool = True
+
+    def at_start(self) -> "Schema":
+        """The same knowledge for somebody who begins here: the names of now are those of before."""
+        return Schema(Names(), dict(self.types), list(self.references), set(self.whole))
+
+    def columns(self, table: Table) -> Set[str]:
+        """The columns of a table that is known with all of them, else those of which we know."""
+        return {column for (of, column) in self.types if of == table}
+
+    def refer(self, relation: Any, constraint: Any, columns: Sequence[str]) -> None:
+        """Takes down a foreign key, under the name that PostgreSQL gives it if the script gives none."""
+        child = key_of(relation)
+        name = constraint.conname or "_".join([child[1], *columns, "fkey"])
+        action = getattr(constraint.fk_del_action, "value", constraint.fk_del_action) or "a"
+        parent = key_of(constraint.pktable)
+        self.references.append(Reference(child, tuple(columns), parent, str(action), name))
+
+    def create_table(self, table: Table) -> None:
+        self.drop_table(table)
+        self.names.create_table(table)
+
+    def drop_table(self, table: Table) -> None:
+        self.names.drop_table(table)
+        self.references = [one for one in self.references if table not in (one.child, one.parent)]
+        self.types = {of: kind for of, kind in self.types.items() if of[0] != table}
+        self.whole.discard(table)
+
+    def drop_column(self, table: Table, column: str) -> None:
+        self.names.drop_column(table, column)
+        self.references = [one for one in self.references if one.child != table or column not in one.columns]
+        self.types.pop((table, column), None)
+
+    def drop_constraint(self, table: Table, name: str) -> None:
+        self.references = [one for one in self.references if (one.child, one.name) != (table, name)]
+
+    def dependents(self, table: Table) -> List[Reference]:
+        """The foreign keys that deleting rows of a table reaches, through as many tables as it takes."""
+        found: List[Reference] = []
+        reached, todo = {table}, [table]
+        while todo:
+            parent = todo.pop()
+            for one in self.references:
+                if one.parent == parent and one.action in ("c", "n", "d") and one not in found:
+                    found.append(one)
+                    if one.action == "c" and one.child not in reached:
+                        reached.add(one.child)
+                        todo.append(one.child)
+        return found
 
     def rename_table(self, table: Table, to: Table) -> None:
         self.names.rename_table(table, to)
-        for (of, column), kind in list(self.types.items()):
+        moved = {table: to}
+        self.references = [
+            replace(one, child=moved.get(one.child, one.child), parent=moved.get(one.parent, one.parent))
+            for one in self.references
+        ]
+        if table in self.whole:
+            self.whole = (self.whole - {table}) | {to}
+        for of, column in list(self.types):
             if of == table:
-                self.types[(to, column)] = kind
+                self.types[(to, column)] = self.types.pop((of, column))
 
     def rename_column(self, table: Table, column: str, to: str) -> None:
         self.names.rename_column(table, column, to)
         if (table, column) in self.types:
             self.types[(table, to)] = self.types.pop((table, column))
+        self.references = [
+            replace(one, columns=tuple(to if name == column else name for name in one.columns))
+            if one.child == table
+            else one
+            for one in self.references
+        ]
 
 
 @dataclass(frozen=True)

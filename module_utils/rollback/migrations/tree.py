@@ -5,25 +5,25 @@ Standard library only: it is read on the application's host, which may have noth
 
 from __future__ import annotations
 
-import ast
 import base64
-import configparser
 import hashlib
-import importlib
 import json
 import os
 import re
+import tokenize
 import zlib
 from dataclasses import asdict, dataclass
 from pathlib import Path, PurePosixPath
-from typing import Any, Dict, Iterable, Iterator, List, Mapping, Optional, Tuple
+from typing import Any, Dict, Iterable, Iterator, List, Mapping, Optional, Sequence, Tuple
 
 from ansible.module_utils.rollback.errors import RollbackError
+from ansible.module_utils.rollback.migrations import options
+from ansible.module_utils.rollback.migrations.reach import Reach, Root
 
 # Alembic's own rule for what is a revision file.
 _REVISION_FILE = re.compile(r"(?!\.#|__init__)(.*\.py)$")
 # Enough for the largest histories there are; whoever points at a whole file system is told so.
-_MOST_FILES, _MOST_BYTES = 5_000, 50_000_000
+_MOST_FILES, _MOST_CHARACTERS = 5_000, 50_000_000
 
 
 @dataclass(frozen=True)
@@ -58,122 +58,103 @@ class Tree:
             raise RollbackError("The tree of migrations is not what alembic_tree returns.") from error
 
 
-def read(directory: Path, ini: str = "alembic.ini", section: str = "alembic") -> Tree:
+@dataclass(frozen=True)
+class _Project:
+    """A project's directory. If it is a copy of the directory `copied_from` elsewhere, nothing outside of it is the project's."""
+
+    directory: Path
+    copied_from: Optional[PurePosixPath] = None
+
+    def at(self, said: str) -> Path:
+        """The place that the project calls `said`. Raises RollbackError where that was not copied."""
+        if self.copied_from is None:
+            return (self.directory / said).resolve()
+        path = PurePosixPath(os.path.normpath(self.copied_from / said))
+        within = _within(PurePosixPath(os.path.normpath(said)), PurePosixPath(self.directory))
+        within = within or _within(path, self.copied_from)
+        if within is None:
+            raise RollbackError(
+                f"{said} is outside of {self.copied_from}, and only that was copied.",
+                "Set alembic_downgrade_directory to a directory that holds all of the migrations.",
+            )
+        return self.directory / within
+
+    def roots(self, said: Sequence[str]) -> List[Root]:
+        """Where imports are looked for. A directory that was not copied, or is not there, holds nothing of the project's."""
+        found = [self.directory]
+        for each in said:
+            try:
+                found.append(self.at(each))
+            except RollbackError:
+                continue
+        found.append(self.directory / "src")
+        return [Root(path) for path in dict.fromkeys(found) if path.is_dir()]
+
+    def located(self, said: str, roots: List[Root]) -> Path:
+        """A directory as Alembic names it: a path, or `package:directory`, whose root is added to `roots` if need be."""
+        package, *inside = said.split(":")
+        if not inside or os.path.isabs(said):
+            return self.at(said)
+        parts = package.split(".")
+        # An application that was installed lies in the environment of its release.
+        installed = sorted(self.directory.glob("*/lib/python*/site-packages"))
+        for root in [*roots, *(Root(path, frozenset(parts[:1])) for path in installed)]:
+            if root.path.joinpath(*parts).is_dir():
+                roots += [root] if root not in roots else []
+                return root.path.joinpath(*parts, *inside)
+        raise RollbackError(
+            f"The package {package} of script_location={said} is not below {self.copied_from or self.directory}.",
+            "Set alembic_downgrade_directory to the directory that holds it.",
+        )
+
+
+def read(directory: Path, ini: str = "alembic.ini", section: str = "alembic", copied_from: str = "") -> Tree:
     """The history of the project in `directory`, found as Alembic finds it: through `ini`, or pyproject.toml.
 
-    Raises RollbackError where there is none, or a file cannot be read.
+    `copied_from` is where it was if it is a copy. Raises RollbackError where there is none, or a file cannot be read.
     """
-    project = Path(directory).resolve()
-    options = _options(project, ini, section)
-    if "script_location" not in options:
-        raise RollbackError(
-            f"[{section}] of {project / ini} has no script_location.",
-            "Check alembic_downgrade_ini and alembic_downgrade_section.",
-        )
-    roots = [_located(project, root) for root in _split(options.get("prepend_sys_path", ""), options)]
-    home = _located(project, options["script_location"], roots)
-    named = options.get("version_locations", "").replace("%(script_location)s", options["script_location"])
-    places = [_located(project, place, roots) for place in _split(named, options)] or [home / "versions"]
-    recursive = options.get("recursive_version_locations", "").lower() in ("true", "1", "yes", "on")
-    return _collect(project, places, [project, *roots, project / "src"], recursive)
+    project = _Project(Path(directory).resolve(), PurePosixPath(copied_from) if copied_from else None)
+    said = options.read(project.directory, project.at(ini), section)
+    roots = project.roots(said.prepend_sys_path)
+    home = project.located(said.script_location, roots)
+    places = [project.located(place, roots) for place in said.version_locations] or [home / "versions"]
+    return _collect(project.directory, places, roots, said.recursive)
 
 
 def read_versions(directory: Path) -> Tree:
-    """The history in a bare directory of revision files; imports are looked for in the package around it."""
+    """The history in a bare directory of revision files; imports are looked for in the package around it, and in no other."""
     place = Path(directory).resolve()
-    root = place
-    while (root / "__init__.py").exists() or root in (place, place.parent):
-        if root.parent == root:
-            break
-        root = root.parent
-    return _collect(root, [place], [root], False)
+    packages = [place, *place.parents]
+    # The directory of Alembic is rarely a package itself, and its versions even less.
+    around = next((at for at in packages[:3] if (at / "__init__.py").exists()), None)
+    if around is None:
+        return _collect(place.parent, [place], [Root(place.parent)], False)
+    while (around.parent / "__init__.py").exists():
+        around = around.parent
+    return _collect(around.parent, [place], [Root(around.parent, frozenset({around.name}))], False)
 
 
-def _options(project: Path, ini: str, section: str) -> Dict[str, str]:
-    """Alembic's options, with those of pyproject.toml below them, as Alembic has it."""
-    found: Dict[str, str] = {}
-    configured = project / "pyproject.toml"
-    if configured.is_file():
-        found.update(_of_pyproject(configured, project))
-    path = project / ini
-    if path.is_file():
-        # Interpolated by hand: an ini may hold a % that means something else to its application.
-        parser = configparser.RawConfigParser()
-        try:
-            parser.read_string(_text(path))
-        except configparser.Error as error:
-            raise RollbackError(f"{path} is no configuration: {str(error).splitlines()[0]}.") from error
-        if parser.has_section(section):
-            found.update({name: value.replace("%(here)s", str(path.parent)) for name, value in parser.items(section)})
-    if not found:
-        raise RollbackError(
-            f"There is no configuration of Alembic in {project} (looked for [{section}] in {ini}).",
-            "Set alembic_downgrade_directory, alembic_downgrade_ini and alembic_downgrade_section.",
-        )
-    return {name: value.replace("%%", "%") for name, value in found.items()}
-
-
-def _of_pyproject(path: Path, project: Path) -> Dict[str, str]:
-    try:
-        tomllib: Any = importlib.import_module("tomllib")
-    except ImportError:  # before Python 3.11, Alembic needs a package for it too
-        return {}
-    try:
-        table = tomllib.loads(_text(path)).get("tool", {}).get("alembic", {})
-    except tomllib.TOMLDecodeError as error:
-        raise RollbackError(f"{path} is no TOML: {error}.") from error
-    joined = {
-        name: "\n".join(map(str, value)) if isinstance(value, list) else str(value) for name, value in table.items()
-    }
-    said = {name: value.replace("%(here)s", str(project)) for name, value in joined.items()}
-    return {**said, **({"path_separator": "newline"} if said else {})}
-
-
-def _split(value: str, options: Mapping[str, str]) -> List[str]:
-    """A list of paths, cut as `path_separator` (once `version_path_separator`) says."""
-    said = options.get("path_separator") or options.get("version_path_separator") or ""
-    cut = {
-        "os": re.escape(os.pathsep),
-        "space": r"\s",
-        "newline": r"\n",
-        "": r"[\s,:]" if os.pathsep == ":" else r"[\s,;]",
-    }
-    return [part.strip() for part in re.split(cut.get(said, re.escape(said)), value) if part.strip()]
-
-
-def _located(project: Path, said: str, roots: Iterable[Path] = ()) -> Path:
-    """A directory as Alembic names it: a path, or `package:directory`."""
-    package, colon, inside = said.partition(":")
-    if colon and not os.path.isabs(said) and "/" not in package:
-        for root in (project, *roots, project / "src"):
-            if (root / Path(*package.split("."))).is_dir():
-                return root / Path(*package.split(".")) / inside
-    return (project / said).resolve()
-
-
-def _collect(project: Path, places: Iterable[Path], roots: Iterable[Path], recursive: bool) -> Tree:
+def _collect(project: Path, places: Sequence[Path], roots: Sequence[Root], recursive: bool) -> Tree:
     known = [place for place in dict.fromkeys(places) if place.is_dir()]
     if not known:
         looked = ", ".join(map(str, places)) or "nowhere"
         raise RollbackError(
             f"There is no directory of revisions (looked in {looked}).", "Check script_location of alembic.ini."
         )
-    files: Dict[str, str] = {}
-    versions = []
-    for path in (path for place in known for path in _revision_files(place, recursive)):
-        name = _name(project, path)
-        if name not in files:
-            _keep(files, name, path)
-            versions.append(name)
-    below = [root for root in dict.fromkeys(Path(root).resolve() for root in roots) if root.is_dir()]
-    waiting = list(files)
-    while waiting:
-        for module in sorted(_imported(files[waiting.pop()])):
-            found = _module_file(below, module)
-            if found is not None and _name(project, found) not in files:
-                _keep(files, _name(project, found), found)
-                waiting.append(_name(project, found))
-    return Tree(files, tuple(sorted(versions)), tuple(_name(project, root) for root in below))
+    texts: Dict[Path, str] = {}
+
+    def text(path: Path) -> str:
+        if path not in texts:
+            texts[path] = _text(path)
+        return texts[path]
+
+    found = [path.resolve() for place in known for path in _revision_files(place, recursive)]
+    versions = _bounded(dict.fromkeys(found), text)
+    helpers = _bounded(Reach(roots, text).files(versions), text)
+    files = {_name(project, path): texts[path] for path in (*versions, *helpers)}
+    return Tree(
+        files, tuple(sorted(_name(project, path) for path in versions)), tuple(_name(project, root.path) for root in roots)
+    )
 
 
 def _revision_files(place: Path, recursive: bool) -> Iterator[Path]:
@@ -185,36 +166,27 @@ def _revision_files(place: Path, recursive: bool) -> Iterator[Path]:
             yield from (Path(root) / name for name in sorted(names) if _REVISION_FILE.match(name))
 
 
-def _keep(files: Dict[str, str], name: str, path: Path) -> None:
-    files[name] = _text(path)
-    if len(files) > _MOST_FILES or sum(map(len, files.values())) > _MOST_BYTES:
-        raise RollbackError(
-            f"The migrations and what they import are more than {_MOST_FILES:,} files or {_MOST_BYTES:,} characters.",
-            "Is script_location of alembic.ini the directory that it should be?",
-        )
+def _bounded(paths: Iterable[Path], text: Any) -> List[Path]:
+    """All of them; RollbackError where no history is so large."""
+    found: List[Path] = []
+    characters = 0
+    for path in paths:
+        found.append(path)
+        characters += len(text(path))
+        if len(found) > _MOST_FILES or characters > _MOST_CHARACTERS:
+            raise RollbackError(
+                f"The migrations, or what they import, are more than {_MOST_FILES:,} files or {_MOST_CHARACTERS:,} characters.",
+                "Is script_location of alembic.ini the directory that it should be?",
+            )
+    return found
 
 
-def _imported(text: str) -> Iterator[str]:
-    """Full names of what a file imports; what cannot be parsed imports nothing."""
+def _within(path: PurePosixPath, directory: PurePosixPath) -> Optional[PurePosixPath]:
+    """`path` relative to `directory`, None where it is not below it."""
     try:
-        tree = ast.parse(text)
-    except (SyntaxError, ValueError):
-        return
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
-            yield node.module
-            yield from (f"{node.module}.{alias.name}" for alias in node.names)
-
-
-def _module_file(roots: Iterable[Path], module: str) -> Optional[Path]:
-    for root in roots:
-        base = root.joinpath(*module.split("."))
-        for path in (base.with_name(f"{base.name}.py"), base / "__init__.py"):
-            if path.is_file() and "site-packages" not in path.relative_to(root).parts:
-                return path
-    return None
+        return path.relative_to(directory)
+    except ValueError:
+        return None
 
 
 def _name(project: Path, path: Path) -> str:
@@ -223,9 +195,13 @@ def _name(project: Path, path: Path) -> str:
 
 
 def _text(path: Path) -> str:
+    """The text of a Python file, in the encoding that it declares."""
     try:
-        return path.read_text(encoding="utf-8-sig")
+        with tokenize.open(str(path)) as file:
+            return file.read()
     except UnicodeDecodeError as error:
-        raise RollbackError(f"{path} is not UTF-8 (byte {error.start}).", "Save it as UTF-8.") from error
+        raise RollbackError(f"{path} is not {error.encoding} (byte {error.start}).", "Save it as UTF-8.") from error
+    except SyntaxError as error:  # an encoding that Python does not know, or one that contradicts its byte order mark
+        raise RollbackError(f"{path} cannot be read: {error.msg or error}.", "Save it as UTF-8.") from error
     except OSError as error:
         raise RollbackError(f"{path} cannot be read: {error.strerror}.") from error

@@ -80,6 +80,13 @@ class Column:
 
 
 @dataclass(frozen=True)
+class Constraint:
+    """A constraint of a table or column that is being made, as CREATE TABLE has it. Only foreign keys are of interest."""
+
+    sql: str
+
+
+@dataclass(frozen=True)
 class TableValue:
     """A table that a statement is built on, or that a model stands for. Either name may be UNKNOWN_VALUE."""
 
@@ -143,7 +150,8 @@ class Query:
             return f"DELETE FROM {table}{where}"  # noqa: S608 read here, never run
         if self.kind == "insert":
             names = f" ({', '.join(quoted(name) for name, _ in self.sets)})" if self.sets else ""
-            return f"INSERT INTO {table}{names} {self.source or 'DEFAULT VALUES'}"
+            source = self.source or (f"SELECT {MARK}" if self.sets else "DEFAULT VALUES")
+            return f"INSERT INTO {table}{names} {source}"
         return f"SELECT {MARK}"
 
 
