@@ -7,7 +7,7 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Dict, List, Optional, Sequence, Tuple
 
-from ansible.module_utils.rollback.migrations.operations import COLUMN, TABLE, VALUES, Loss
+from ansible.module_utils.rollback.migrations.operations import COLUMN, ROWS, TABLE, VALUES, Loss
 from ansible.module_utils.rollback.postgres import relation
 from ansible.module_utils.rollback.postgres.relation import Relation
 
@@ -32,6 +32,13 @@ WHERE contype = 'f' AND confrelid = %(oid)s AND conrelid <> %(oid)s
   AND (%(columns)s::text[] = '{}' OR confkey && ARRAY(
         SELECT attnum FROM pg_attribute WHERE attrelid = %(oid)s AND attname = ANY(%(columns)s)))
 ORDER BY 1"""
+
+# Tables that refer to this one, and what becomes of a row of theirs when the row that it refers to is deleted.
+_REFERRING = """
+SELECT n.nspname, c.relname, k.confdeltype = 'c',
+       ARRAY(SELECT attname::text FROM pg_attribute WHERE attrelid = k.conrelid AND attnum = ANY(k.conkey) ORDER BY attnum)
+FROM pg_constraint k JOIN pg_class c ON c.oid = k.conrelid JOIN pg_namespace n ON n.oid = c.relnamespace
+WHERE k.contype = 'f' AND k.confrelid = %s AND k.conrelid <> k.confrelid AND k.confdeltype IN ('c', 'n', 'd') ORDER BY 1, 2"""
 
 _NULL_SHARE = (
     "SELECT coalesce(max(null_frac), 0)::float8 FROM pg_stats WHERE schemaname = %s AND tablename = %s AND attname = %s"
@@ -60,12 +67,11 @@ class Counted:
 
 
 def forecast(connection: "psycopg.Connection[Any]", losses: Sequence[Loss], budget_s: float) -> List[Counted]:
-    """Count what is really there; what is not there, or only computed, cannot be lost and is left out.
+    """Count what is really there, and what goes along with deleted rows by foreign keys; what is not there is left out.
 
     Counting ends after `budget_s` seconds; the rest is estimated.
     """
-    found = [(loss, relation.find(connection, loss.schema, loss.table)) for loss in losses]
-    there = [(loss, table) for loss, table in found if table is not None]
+    there = _there(connection, losses)
     going = {table.oid for loss, table in there if loss.kind == TABLE}
     until = time.monotonic() + budget_s
     counted = []
@@ -93,6 +99,26 @@ def forecast(connection: "psycopg.Connection[Any]", losses: Sequence[Loss], budg
             )
         )
     return counted
+
+
+def _there(connection: "psycopg.Connection[Any]", losses: Sequence[Loss]) -> List[Tuple[Loss, Relation]]:
+    """Each loss with its table, and what goes along with deleted rows because their foreign keys say so."""
+    there: List[Tuple[Loss, Relation]] = []
+    seen = set()
+    waiting = list(losses)
+    while waiting:
+        loss = waiting.pop(0)
+        table = relation.find(connection, loss.schema, loss.table)
+        if table is None or (loss.kind, table.oid, loss.columns) in seen:
+            continue
+        seen.add((loss.kind, table.oid, loss.columns))
+        there.append((loss, table))
+        if loss.kind == ROWS:
+            for schema, name, cascades, columns in connection.execute(_REFERRING, [table.oid]).fetchall():
+                kind, of = (ROWS, ()) if cascades else (VALUES, tuple(columns))
+                waiting.append(Loss(kind, schema, name, of, loss.revision))
+    whole = {table.oid for loss, table in there if loss.kind == TABLE}
+    return [(loss, table) for loss, table in there if loss.kind == TABLE or table.oid not in whole]
 
 
 def why_not_savable(kind: str, table: Relation, columns: Sequence[str]) -> str:
