@@ -63,6 +63,11 @@ obstacles:
   returned: success
   type: list
   elements: str
+invalid_indexes:
+  description: Indexes that were left half made or half dropped.
+  returned: success
+  type: list
+  elements: str
 at_work:
   description: Who has a transaction under way and which tables it locks, in words, the oldest first.
   returned: success
@@ -90,6 +95,7 @@ def read(params, check_mode):
             at_work.wait_for_writers(connection, params["quiet_within_s"])
         heads = census.heads(connection, params["version_table"])
         stops = obstacles.of_migration(connection)
+        invalid = at_work.invalid_indexes(connection)
         others = [str(session) for session in at_work.sessions(connection)]
     return {
         "changed": False,
@@ -97,6 +103,7 @@ def read(params, check_mode):
         "exists": heads is not None,
         "obstacles": stops,
         "at_work": others,
+        "invalid_indexes": invalid,
     }
 
 

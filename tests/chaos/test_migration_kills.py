@@ -9,7 +9,7 @@ from place import REASON, Place, made
 pytestmark = [pytest.mark.postgres, pytest.mark.slow, pytest.mark.timeout(1200)]
 
 MIGRATION = {"method": "migration"}
-QUICK = {"assess_rounds": 1, "verify_successes": 1, "verify_interval_s": 0.1, "alembic_downgrade_pause_s": 0.2}
+QUICK = {"assess_rounds": 1, "verify_successes": 1, "verify_interval_s": 0.1, "alembic_downgrade_pause_s": 1}
 GOOD_HEAD, MIDDLE, PHONES, NEWEST = "d6a0985c3e1f", "b83f5e02d6ca", "7e4d21c9a058", "19b7f60c3d42"
 
 # Each row is one run: its controller dies at the first point, the next attempt at the second, and so on.

@@ -42,7 +42,9 @@ def read(project: Path, ini: Path, section: str) -> Options:
         raise RollbackError(f"[{section}] of {ini} has no script_location.", _HINT)
     separator = written.get("path_separator")
     # Without a separator, Alembic cuts as it always has; only here may a colon be part of `package:directory`.
-    places = _split(written.get("version_locations"), separator or written.get("version_path_separator"), r", *|\s+", ini)
+    places = _split(
+        written.get("version_locations"), separator or written.get("version_path_separator"), r", *|\s+", ini
+    )
     roots = _split(written.get("prepend_sys_path"), separator, r", *|\s+|:", ini)
     recursive = written.get("recursive_version_locations")
     return Options(

@@ -60,11 +60,12 @@ class _Module:
     names: Set[str] = field(default_factory=set)
     modules: Dict[Path, None] = field(default_factory=dict)
     stars: Dict[Path, None] = field(default_factory=dict)
+    done: Set[int] = field(default_factory=set)
 
     def __post_init__(self) -> None:
         self.binding: Dict[str, List[_Statement]] = {}
         for statement in self.statements:
-            for name in statement.binds:
+            for name in statement.binds - {""}:
                 self.binding.setdefault(name, []).append(statement)
 
 
@@ -92,20 +93,23 @@ class Reach:
     def _needed(self, module: _Module, names: Optional[Set[str]]) -> Iterator[Tuple[Path, Optional[Set[str]]]]:
         """What other files have to define so that `module` can define `names`."""
         known = len(module.names), len(module.modules), len(module.stars)
-        todo = [name for name in names if name not in module.names] if names is not None else []
-        module.names.update(todo)
-        statements = module.statements if names is None else []
-        while statements or todo:
-            for statement in statements:
-                new = statement.uses - module.names
-                module.names |= new
-                todo += new
-                for node, alias in statement.imports:
-                    yield from self._imported(module, node, alias)
-            name = todo.pop() if todo else ""
-            statements = module.binding.get(name, [])
-            if name and not statements and module.path.name == "__init__.py":
-                self._add_module(module, _file(module.path.parent / name))
+        waiting = list(module.statements) if names is None else []
+        todo = set() if names is None else names - module.names
+        module.names |= todo
+        while waiting or todo:
+            for name in todo:
+                waiting += module.binding.get(name, ())
+                if name not in module.binding and module.path.name == "__init__.py":
+                    self._add_module(module, _file(module.path.parent / name))
+            todo = set()
+            for statement in waiting:
+                if id(statement) not in module.done:
+                    module.done.add(id(statement))
+                    todo |= statement.uses - module.names
+                    for node, alias in statement.imports:
+                        yield from self._imported(module, node, alias)
+            module.names |= todo
+            waiting = []
         if known != (len(module.names), len(module.modules), len(module.stars)):
             yield from ((path, set(module.names)) for path in (*module.modules, *module.stars))
 

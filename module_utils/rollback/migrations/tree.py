@@ -153,7 +153,9 @@ def _collect(project: Path, places: Sequence[Path], roots: Sequence[Root], recur
     helpers = _bounded(Reach(roots, text).files(versions), text)
     files = {_name(project, path): texts[path] for path in (*versions, *helpers)}
     return Tree(
-        files, tuple(sorted(_name(project, path) for path in versions)), tuple(_name(project, root.path) for root in roots)
+        files,
+        tuple(sorted(_name(project, path) for path in versions)),
+        tuple(_name(project, root.path) for root in roots),
     )
 
 

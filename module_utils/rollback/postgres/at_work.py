@@ -28,6 +28,11 @@ JOIN (
 WHERE a.pid <> pg_backend_pid() AND coalesce(a.backend_type, 'client backend') = 'client backend'
 ORDER BY age DESC, a.pid"""
 
+# What CREATE or DROP INDEX CONCURRENTLY leaves behind when it is cut off.
+_INVALID = """
+SELECT i.indexrelid::regclass::text FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid
+WHERE NOT i.indisvalid AND c.relkind = 'i' AND c.oid >= 16384 ORDER BY 1"""
+
 _PAUSE_S = 0.25
 
 
@@ -51,6 +56,11 @@ class Session:
 def sessions(connection: "psycopg.Connection[Any]") -> List[Session]:
     """Those of others that lock tables of the connected database, the oldest transaction first."""
     return [Session(*row) for row in connection.execute(_AT_WORK).fetchall()]
+
+
+def invalid_indexes(connection: "psycopg.Connection[Any]") -> List[str]:
+    """Indexes that PostgreSQL keeps up and does not use, by name."""
+    return [str(name) for (name,) in connection.execute(_INVALID).fetchall()]
 
 
 def wait_for_writers(connection: "psycopg.Connection[Any]", within_s: float) -> None:
