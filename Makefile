@@ -64,6 +64,10 @@ test: setup-dev ## Run every test this machine can run, and say which real parts
 chaos: setup-dev ## Kill what takes part in a run, cut connections and fill disks, at every point (TEST_ARGS="-k module")
 	$(PYTEST) tests/chaos $(TEST_ARGS)
 
+.PHONY: histories
+histories: setup-dev ## Judge migrations of other projects (downloaded), and take a sample of them back for real
+	$(BIN)/python -m pytest tests/histories $(TEST_ARGS)
+
 .PHONY: lint
 lint: lint-python lint-types lint-yaml lint-ansible ## Check style, types, YAML and Ansible content; changes nothing
 

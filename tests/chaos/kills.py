@@ -18,7 +18,7 @@ PATIENCE_S = 120
 
 
 def newest_run(place: Place) -> str:
-    return max(path.name for path in (place.environment_dir / "runs").iterdir())
+    return max((path.name for path in (place.environment_dir / "runs").iterdir()), default="")
 
 
 @contextmanager

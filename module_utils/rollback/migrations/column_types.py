@@ -69,8 +69,8 @@ def read_type(node: Any) -> Type:
     return Type(name, () if name == "interval" else numbers, bool(node.arrayBounds), builtin)
 
 
-def change(old: Optional[Type], new: Type) -> Change:
-    """What `ALTER COLUMN … TYPE new` does, without USING or with a plain cast in it."""
+def change(old: Optional[Type], new: Type, cast: bool = False) -> Change:
+    """What `ALTER COLUMN … TYPE new` does, without USING, or with a plain `cast` in it, which cuts what does not fit."""
     if old is None:
         return _from_unknown(new)
     if old == new:
@@ -80,14 +80,15 @@ def change(old: Optional[Type], new: Type) -> Change:
     if old.array != new.array and (new.array or new.numbers or new.name not in _WORDS):
         return _narrowing(old, new)
     if new.name in _WORDS:
-        return _to_words(old, new)
+        return _to_words(old, new, cast)
     if old.name == new.name:
         return _other_numbers(old, new)
     if old.name in _NUMBERS and new.name in _NUMBERS:
         return _between_numbers(old, new)
+    if old.name in _TIMES and new.name in _TIMES:
+        return Change(False, True, f"each value is converted from {old} with the session's time zone")
     widens = (
-        (old.name in _TIMES and new.name in _TIMES)
-        or (old.name in _DOCUMENTS and new.name in _DOCUMENTS)
+        (old.name in _DOCUMENTS and new.name in _DOCUMENTS)
         or (old.name == "date" and new.name in _TIMES)
         or (old.name == "bool" and new.name in _NUMBERS)
         or (old.name == "cidr" and new.name == "inet")
@@ -105,7 +106,7 @@ def _from_unknown(new: Type) -> Change:
     return Change(True, True, f"the type before is not told, and {new} may be narrower")
 
 
-def _to_words(old: Type, new: Type) -> Change:
+def _to_words(old: Type, new: Type, cast: bool) -> Change:
     if not new.numbers:
         plain = {old.name, new.name} <= {"varchar", "text"} and old.array == new.array
         return Change(False, not plain, f"each value fits into {new}")
@@ -116,7 +117,8 @@ def _to_words(old: Type, new: Type) -> Change:
         return Change(False, True, f"each value of {old} fits into {new}")
     if not old.builtin and not old.array:
         return Change(False, True, f"labels of {old} longer than {room} characters make it fail")
-    return _narrowing(old, new)
+    become = "are cut without a word" if cast else "make it fail"
+    return Change(True, True, f"from {old}, values longer than {room} characters {become}")
 
 
 def _other_numbers(old: Type, new: Type) -> Change:

@@ -28,6 +28,13 @@ from ansible.module_utils.rollback.migrations.values import (
     expression,
 )
 
+# Expressions that are worth evaluating for one function: hundreds of times what the longest migrations we know take.
+_MOST_STEPS = 300_000
+
+
+class TooMuch(Exception):
+    """The script does more, or calls deeper, than is worth following."""
+
 
 class Evaluator:
     """Expressions. What statements and calls do is the interpreter's part, which is built on this."""
@@ -38,6 +45,7 @@ class Evaluator:
         self.uncertain = 0
         # Lists and such that were changed there: what they hold at the end is not known. By id, and kept from reuse.
         self.open: Dict[int, Any] = {}
+        self._left = _MOST_STEPS
 
     def call(self, function: Any, args: List[Any], options: Dict[str, Any], node: Optional[ast.Call]) -> Any:
         raise NotImplementedError
@@ -52,6 +60,9 @@ class Evaluator:
         """What an expression stands for, UNKNOWN_VALUE where only the running migration can tell."""
         if node is None:
             return None
+        self._left -= 1
+        if self._left < 0:
+            raise TooMuch
         read = getattr(self, f"_{type(node).__name__}", None)
         return read(node, scope) if read is not None else self._unread(node, scope)
 

@@ -45,7 +45,7 @@ class Importer(Caller):
         recorder = self.recorder
         place, frames = (recorder.path, recorder.line), self.frames
         recorder.muted += 1
-        recorder.path, self.frames = module.path, [*frames, Frame()]
+        recorder.path, self.frames = module.path, [*frames, Frame(None)]
         scope = Scope(module, module.names)
         try:
             for statement in statements:

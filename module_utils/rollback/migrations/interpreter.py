@@ -10,10 +10,8 @@ import ast
 from typing import Any, Dict, List, Optional, Sequence, Tuple
 
 from ansible.module_utils.rollback.migrations.calls import Raised
-from ansible.module_utils.rollback.migrations.evaluator import same
+from ansible.module_utils.rollback.migrations.evaluator import TooMuch, same
 from ansible.module_utils.rollback.migrations.imports import Importer
-from ansible.module_utils.rollback.migrations.modules import Modules
-from ansible.module_utils.rollback.migrations.recorder import Recorder
 from ansible.module_utils.rollback.migrations.sql_statement import MARK
 from ansible.module_utils.rollback.migrations.values import (
     UNKNOWN_VALUE,
@@ -26,15 +24,11 @@ from ansible.module_utils.rollback.migrations.values import (
     Scope,
 )
 
-# Enough for every migration of the histories we know; what goes beyond is not read to its end, and said to be.
-_MOST_STATEMENTS, _DEEPEST = 50_000, 40
+# A function that calls itself goes through data, as a rule: once more shows nothing new.
+_DEEPEST, _MOST_OF_ONE = 40, 2
 
 # How a block ended.
 _NEXT, _RETURNED, _LEFT = "next", "returned", "left"
-
-
-class TooMuch(Exception):
-    """The script is longer, or calls deeper, than is worth following."""
 
 
 class _Yielded(List[Any]):
@@ -43,10 +37,6 @@ class _Yielded(List[Any]):
 
 class Interpreter(Importer):
     """One walk through one function of a script; the recorder has what it does."""
-
-    def __init__(self, modules: Modules, recorder: Recorder) -> None:
-        super().__init__(modules, recorder)
-        self._left = _MOST_STATEMENTS
 
     def function(self, module: Module, node: ast.FunctionDef) -> None:
         """Walks through a function of the script. Raises Raised if it always does, TooMuch if it does not end."""
@@ -57,6 +47,8 @@ class Interpreter(Importer):
         node = function.node
         if len(self.frames) > _DEEPEST:
             raise TooMuch
+        if sum(frame.node is node for frame in self.frames) >= _MOST_OF_ONE:
+            return UNKNOWN_VALUE
         scope = Scope(function.scope.module, {}, function.scope)
         self._arguments(node.args, args, options, scope)
         if isinstance(node, ast.Lambda):
@@ -64,7 +56,7 @@ class Interpreter(Importer):
         recorder = self.recorder
         place = (recorder.path, recorder.line)
         recorder.path = function.scope.module.path
-        frame = Frame()
+        frame = Frame(node)
         self.frames.append(frame)
         try:
             ended = self.block(node.body, scope)
@@ -107,9 +99,6 @@ class Interpreter(Importer):
     def block(self, statements: Sequence[ast.stmt], scope: Scope) -> str:
         """Walks through statements, and says how that ended. Raises Raised if it cannot but raise."""
         for statement in statements:
-            self._left -= 1
-            if self._left < 0:
-                raise TooMuch
             ended = self.statement(statement, scope)
             if ended != _NEXT:
                 return ended

@@ -111,7 +111,7 @@ def _retype(statement: Statement, command: Any) -> Operation:
     key, types = key_of(relation), statement.schema.types
     new, old = read_type(command.def_.typeName), types.get((key_of(relation), command.name))
     using = command.def_.raw_default
-    found = change(old, new)
+    found = change(old, new, using is not None)
     types[(key, column)] = new
     what = f"Changes {said(relation)}.{column} to {new}"
     if MARK in new.name and using is None:

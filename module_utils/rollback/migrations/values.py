@@ -224,8 +224,9 @@ class Instance:
 
 @dataclass
 class Frame:
-    """What one call of a function has returned and yielded so far."""
+    """One call of a function: of which, and what it has returned and yielded so far."""
 
+    node: Any
     returned: List[Any] = field(default_factory=list)
     yielded: List[Any] = field(default_factory=list)
 

@@ -6,7 +6,8 @@ import ast
 from typing import Optional
 
 from ansible.module_utils.rollback.migrations.calls import Raised
-from ansible.module_utils.rollback.migrations.interpreter import Interpreter, TooMuch
+from ansible.module_utils.rollback.migrations.evaluator import TooMuch
+from ansible.module_utils.rollback.migrations.interpreter import Interpreter
 from ansible.module_utils.rollback.migrations.modules import Modules, module
 from ansible.module_utils.rollback.migrations.operations import IRREVERSIBLE
 from ansible.module_utils.rollback.migrations.recorder import Recorder

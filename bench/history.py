@@ -1,0 +1,87 @@
+"""Reading the largest of the real histories: ours (parse, graph, way from head to base) against `alembic history` on the same files.
+
+Both are processes of their own, started alternately; Alembic's runs in the environment in which these migrations really run.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT / "tests" / "histories"))
+
+import wheels  # noqa: E402 - not before its path is known
+
+NAME = "apache-airflow-core"
+BAR = 0.2
+
+OURS = """
+import sys
+from pathlib import Path
+import ansible.module_utils
+ansible.module_utils.__path__.append(sys.argv[1])
+from ansible.module_utils.rollback.migrations import graph, scripts, tree
+known = graph.Graph(scripts.parse(tree.read_versions(Path(sys.argv[2]))))
+print(len(known.path_down(known.heads, "base")))
+"""
+
+
+def run(argv: list[str], environment: dict[str, str], directory: Path) -> tuple[float, float, str]:
+    """Seconds, peak memory in MB, and what it printed."""
+    began = time.monotonic()
+    process = subprocess.Popen(argv, env=environment, cwd=directory, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+    assert process.stdout is not None  # noqa: S101 - it is a pipe
+    said = process.stdout.read().decode()
+    _, status, usage = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode:
+        sys.exit(f"{' '.join(argv[:3])} … ended with exit code {process.returncode}.")
+    return time.monotonic() - began, usage.ru_maxrss / 1024, said
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--rounds", type=int, default=5, help="how often each is run; the fastest counts (%(default)s)")
+    rounds = parser.parse_args().rounds
+    versions = wheels.history(NAME)
+    theirs_python = str(wheels.python(NAME))
+    ours = [sys.executable, "-c", OURS, str(ROOT / "module_utils"), str(versions)]
+    theirs = [theirs_python, "-m", "alembic", "history"]
+    with tempfile.TemporaryDirectory() as directory:
+        Path(directory, "alembic.ini").write_text(f"[alembic]\nscript_location = {versions.parent}\n")
+        results = [
+            (run(ours, dict(os.environ), ROOT), run(theirs, wheels.environment(NAME), Path(directory)))
+            for _ in range(rounds + 1)
+        ][1:]  # the first one fills caches: of files, and of Alembic's compiled scripts
+    (_, _, taken), (_, _, listed) = results[0]
+    revisions = sum(1 for line in listed.splitlines() if " -> " in line)
+    if int(taken) != revisions:
+        sys.exit(f"Ours finds a way of {taken.strip()} revisions, alembic history lists {revisions}.")
+    ours_s, theirs_s = (min(result[side][0] for result in results) for side in (0, 1))
+    ours_mb, theirs_mb = (max(result[side][1] for result in results) for side in (0, 1))
+    ratio = ours_s / theirs_s
+    print(f"{NAME} {wheels.WHEELS[NAME].version}, {revisions} revisions, fastest of {rounds}:")
+    print(f"  ours             {ours_s:6.2f} s  {ours_mb:6.0f} MB")
+    print(f"  alembic history  {theirs_s:6.2f} s  {theirs_mb:6.0f} MB")
+    print(f"  ratio            {ratio:6.3f}    (at most {BAR}) {'' if ratio <= BAR else 'MISSED'}".rstrip())
+    figures = {
+        "history_ratio": round(ratio, 3),
+        "peak_mb": round(ours_mb, 1),
+        "ours_s": round(ours_s, 3),
+        "theirs_s": round(theirs_s, 3),
+        "theirs_peak_mb": round(theirs_mb, 1),
+        "revisions": revisions,
+    }
+    print(json.dumps(figures))
+    return 0 if ratio <= BAR else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
