@@ -1,7 +1,9 @@
 """Random histories, written as files, read by us and by Alembic itself: the same graph, the same ways down, or a refusal."""
 
 import itertools
+import tempfile
 import warnings
+from pathlib import Path
 
 import pytest
 from alembic.config import Config
@@ -50,11 +52,11 @@ def histories(draw):
     return revisions
 
 
-def write(directory, revisions):
+def write(above, revisions):
+    """A project of its own for each history: Python would take a file written in the same second for the one it has compiled."""
+    directory = Path(tempfile.mkdtemp(dir=above))
     versions = directory / "migrations" / "versions"
-    versions.mkdir(parents=True, exist_ok=True)
-    for old in versions.glob("*.py"):
-        old.unlink()
+    versions.mkdir(parents=True)
     for revision, down, depends, label in revisions:
         below = tuple(down) if len(down) > 1 else down[0] if down else None
         text = FILE.format(

@@ -5,12 +5,10 @@ from __future__ import annotations
 import re
 import warnings
 from dataclasses import dataclass
-from typing import FrozenSet, Iterable, List, Sequence, Set, Tuple
-
-from alembic.script import revision as alembic_revision
-from alembic.script.revision import Revision, RevisionMap
+from typing import Any, FrozenSet, Iterable, List, Sequence, Set, Tuple
 
 from ansible.module_utils.rollback.errors import RollbackError
+from ansible.module_utils.rollback.migrations.revision_map import revision as alembic_revision
 from ansible.module_utils.rollback.migrations.scripts import Script
 from ansible.module_utils.rollback.words import listed
 
@@ -46,7 +44,7 @@ class Graph:
                 "Take the files of a whole release.",
             )
         with _quiet():
-            self._map = RevisionMap(lambda: [_revision(script) for script in scripts])
+            self._map = alembic_revision.RevisionMap(lambda: [_revision(script) for script in scripts])
             try:
                 self.heads: Tuple[str, ...] = tuple(self._map.heads)
                 self.bases: Tuple[str, ...] = tuple(self._map.bases)
@@ -192,8 +190,8 @@ def scripts_named(scripts: Sequence[Script], revision: str) -> int:
     return sum(1 for script in scripts if script.revision == revision)
 
 
-def _revision(script: Script) -> Revision:
-    return Revision(
+def _revision(script: Script) -> Any:
+    return alembic_revision.Revision(
         script.revision,
         script.down_revisions or None,
         dependencies=script.depends_on or None,

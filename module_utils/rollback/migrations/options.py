@@ -125,7 +125,7 @@ def _resolved(value: Any, here: Path) -> Any:
     return [_resolved(each, here) for each in value] if isinstance(value, list) else value
 
 
-def _listed(value: Union[None, str, Sequence[str]]) -> Tuple[str, ...]:
+def _listed(value: Union[str, Sequence[str], None]) -> Tuple[str, ...]:
     return (value,) if isinstance(value, str) else tuple(map(str, value or ()))
 
 

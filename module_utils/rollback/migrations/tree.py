@@ -121,17 +121,21 @@ def read(directory: Path, ini: str = "alembic.ini", section: str = "alembic", co
     return _collect(project.directory, places, roots, said.recursive)
 
 
-def read_versions(directory: Path) -> Tree:
-    """The history in a bare directory of revision files; imports are looked for in the package around it, and in no other."""
+def read_versions(directory: Path, helpers: bool = True) -> Tree:
+    """The history in a bare directory of revision files; imports are looked for in the package around it, and in no other.
+
+    The graph needs the revision files alone; what they import (`helpers`) is for judging what they do.
+    """
     place = Path(directory).resolve()
     packages = [place, *place.parents]
     # The directory of Alembic is rarely a package itself, and its versions even less.
     around = next((at for at in packages[:3] if (at / "__init__.py").exists()), None)
     if around is None:
-        return _collect(place.parent, [place], [Root(place.parent)], False)
+        return _collect(place.parent, [place], [Root(place.parent)] if helpers else [], False)
     while (around.parent / "__init__.py").exists():
         around = around.parent
-    return _collect(around.parent, [place], [Root(around.parent, frozenset({around.name}))], False)
+    roots = [Root(around.parent, frozenset({around.name}))] if helpers else []
+    return _collect(around.parent, [place], roots, False)
 
 
 def _collect(project: Path, places: Sequence[Path], roots: Sequence[Root], recursive: bool) -> Tree:
@@ -150,7 +154,7 @@ def _collect(project: Path, places: Sequence[Path], roots: Sequence[Root], recur
 
     found = [path.resolve() for place in known for path in _revision_files(place, recursive)]
     versions = _bounded(dict.fromkeys(found), text)
-    helpers = _bounded(Reach(roots, text).files(versions), text)
+    helpers = _bounded(Reach(roots, text).files(versions), text) if roots else []
     files = {_name(project, path): texts[path] for path in (*versions, *helpers)}
     return Tree(
         files,
