@@ -76,9 +76,9 @@ def test_precision_and_recall_over_all_histories(capsys: pytest.CaptureFixture[s
 def test_an_irreversible_step_fails_or_leaves_all_as_it_is(name: str) -> None:
     irreversible = [revision for revision, verdict in forecasts.verdicts(name).items() if verdict.risk == IRREVERSIBLE]
 
-    assert {revision: truth.known(name)[revision].get("vanished", []) for revision in irreversible} == dict.fromkeys(
-        irreversible, []
-    )
+    assert {revision: truth.known(name)[revision].get("vanished", []) for revision in irreversible} == {
+        key: [] for key in irreversible
+    }
 
 
 def test_few_steps_stay_unknown() -> None:

@@ -43,4 +43,7 @@ def losses(step):
 
 def words(*said):
     """Losses as a test writes them: `column t.c`, `table t`."""
-    return {(kind, *((*name.rsplit(".", 1),) if kind in ("column", "values") else (name, ""))) for kind, name in (one.split() for one in said)}
+    return {
+        (kind, *((*name.rsplit(".", 1),) if kind in ("column", "values") else (name, "")))
+        for kind, name in (one.split() for one in said)
+    }

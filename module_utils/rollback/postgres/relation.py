@@ -12,8 +12,10 @@ with suppress(ImportError):  # the module that uses this says so
 if TYPE_CHECKING:
     import psycopg
 
+# Nothing here waits for a lock: the size is the one of the last VACUUM or ANALYZE.
 _RELATION = """
-SELECT c.oid::bigint, n.nspname, c.relname, c.relkind = 'p', c.reltuples::float8, pg_total_relation_size(c.oid),
+SELECT c.oid::bigint, n.nspname, c.relname, c.relkind = 'p', c.reltuples::float8,
+       c.relpages::bigint * current_setting('block_size')::bigint,
        row_security_active(c.oid), has_table_privilege(c.oid, 'SELECT'), pg_get_userbyid(c.relowner)
 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 WHERE c.oid = to_regclass(%s) AND c.relkind IN ('r', 'p')"""

@@ -28,7 +28,7 @@ LOCK_TIMEOUT = "5s"
 
 # Values are hashed and kept as text: they must read the same whenever that is done, whatever is usual in this database.
 _SETTINGS = """
-SET LOCAL statement_timeout = 0; SET LOCAL idle_in_transaction_session_timeout = 0; SET LOCAL lock_timeout = '5s';
+SET LOCAL statement_timeout = 0; SET LOCAL idle_in_transaction_session_timeout = 0;
 SET LOCAL search_path = pg_catalog; SET LOCAL DateStyle = ISO; SET LOCAL IntervalStyle = postgres; SET LOCAL TimeZone = 'UTC';
 SET LOCAL extra_float_digits = 1; SET LOCAL bytea_output = hex; SET LOCAL row_security = off"""
 
@@ -135,7 +135,9 @@ def _transaction(connection: "psycopg.Connection[Any]") -> Iterator[None]:
     """One transaction with one view of the data; a lock that is not to be had is told with who has it."""
     try:
         with connection.transaction():
-            connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+            connection.execute(
+                f"SET TRANSACTION ISOLATION LEVEL REPEATABLE READ; SET LOCAL lock_timeout = '{LOCK_TIMEOUT}'"
+            )
             yield
     except pg_errors.LockNotAvailable as error:
         who = "; ".join(map(str, at_work.sessions(connection)[:3])) or "whoever had it is gone"
