@@ -32,7 +32,7 @@ def elsewhere(tmp_path: Path) -> Path:
 
 
 def test_unknown_method(bad_day):
-    refuses(bad_day, "Unknown method restor. Say -e method=restore.", method="restor")
+    refuses(bad_day, "Unknown method restor. Say -e method=restore or -e method=migration.", method="restor")
 
 
 def test_a_method_in_capitals_is_no_method(bad_day):

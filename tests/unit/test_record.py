@@ -12,7 +12,7 @@ UNDO = "20261122T041500Z-undo"
 @pytest.fixture
 def say(tmp_path):
     def keep(state, run=RUN, check_mode=False, **given):
-        known = {"step": "", "data": {}, "owner": OWNER, "take_over": {}, **given}
+        known = {"step": "", "data": {}, "owner": OWNER, "take_over": {}, "method": "restore", **given}
         return record.keep(
             {"state_dir": str(tmp_path), "environment_name": "production", "run": run, "state": state, **known},
             check_mode,
