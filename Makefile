@@ -64,6 +64,10 @@ test: setup-dev ## Run every test this machine can run, and say which real parts
 chaos: setup-dev ## Kill what takes part in a run, cut connections and fill disks, at every point (TEST_ARGS="-k module")
 	$(PYTEST) tests/chaos $(TEST_ARGS)
 
+.PHONY: scenarios
+scenarios: setup-dev ## Run the Molecule scenarios, which play the real playbooks from beginning to end
+	$(BIN)/python -m pytest --numprocesses=2 tests/scenarios $(TEST_ARGS)
+
 .PHONY: histories
 histories: setup-dev ## Judge migrations of other projects (downloaded), and take a sample of them back for real
 	$(BIN)/python -m pytest tests/histories $(TEST_ARGS)

@@ -10,7 +10,8 @@ import tempfile
 from pathlib import Path
 
 import pytest
-from place import ROOT
+
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.mark.molecule

@@ -1,0 +1,74 @@
+"""A copy of a database under another name, for trying on it what must not be tried on the live one."""
+
+from __future__ import annotations
+
+import subprocess
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, Sequence
+
+from ansible.module_utils.rollback.errors import RollbackError
+from ansible.module_utils.rollback.postgres import beside, client_tools, room
+from ansible.module_utils.rollback.postgres.client_tools import ClientTools
+from ansible.module_utils.rollback.postgres.server import Server
+
+with suppress(ImportError):  # the module that uses this says so
+    from psycopg import sql
+
+if TYPE_CHECKING:
+    import psycopg
+
+
+def make(server: Server, tools: ClientTools, live: str, name: str, data_dir: str = "") -> int:
+    """Make database `name` with everything that `live` holds, and return its bytes; one of that name is replaced.
+
+    Dumped and loaded, since PostgreSQL copies no database by itself that has sessions. Raises RollbackError where there is
+    no room, or where it cannot be loaded; nothing is left then.
+    """
+    with server.connect(live) as connection:
+        (needed,) = connection.execute("SELECT pg_database_size(current_database())").fetchone() or (0,)
+        refusals, _ = room.for_second_database(connection, int(needed), data_dir)
+    if refusals:
+        raise RollbackError(
+            f"There is no room to try the downgrade on a copy: {refusals[0].split('. ')[0]}.", "Leave out -e forecast=clone."
+        )
+    with server.connect("postgres") as connection:
+        beside.create(connection, live, name)
+        try:
+            _fill(server, tools, live, name)
+        except BaseException:
+            beside.drop(connection, name)
+            raise
+    return int(needed)
+
+
+def remove(server: Server, name: str) -> bool:
+    """Drop the copy; False where there is none."""
+    with server.connect("postgres") as connection:
+        there = connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", [name]).fetchone()
+        beside.drop(connection, name)
+    return there is not None
+
+
+def stamp(connection: "psycopg.Connection[Any]", version_table: str, heads: Sequence[str]) -> None:
+    """Make the version table of a copy say `heads`."""
+    table = sql.Identifier(*version_table.split("."))
+    with connection.transaction():
+        connection.execute(sql.SQL("DELETE FROM {}").format(table))
+        for head in heads:
+            connection.execute(sql.SQL("INSERT INTO {} VALUES (%s)").format(table), [head])
+
+
+def _fill(server: Server, tools: ClientTools, live: str, name: str) -> None:
+    dump = [tools.path("pg_dump"), f"--dbname={server.conninfo(live)}", "--no-password", "--format=custom", "--compress=0"]
+    load = [tools.path("pg_restore"), f"--dbname={server.conninfo(name)}", "--no-password", "--exit-on-error"]
+    with subprocess.Popen(
+        dump, env=server.environment(), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as dumping:
+        assert dumping.stdout and dumping.stderr  # noqa: S101 - for mypy: both are pipes
+        try:
+            client_tools.run(load, server.environment(), stdin=dumping.stdout)
+        finally:
+            dumping.stdout.close()
+            said = dumping.stderr.read()
+    if dumping.returncode != 0:
+        raise client_tools.failure("pg_dump", dumping.returncode, said)
