@@ -35,6 +35,9 @@ from ansible.module_utils.rollback import (  # noqa: E402
     words,
 )
 from ansible.module_utils.rollback.errors import RollbackError  # noqa: E402
+from ansible.module_utils.rollback.migrations import trial  # noqa: E402
+from ansible.module_utils.rollback.migrations.operations import Loss  # noqa: E402
+from ansible.module_utils.rollback.postgres import names  # noqa: E402
 
 
 def plain(value: Any) -> Any:
@@ -176,6 +179,16 @@ def steps_left(steps: list[Any], start: list[str], now: list[str]) -> list[Any]:
         raise AnsibleFilterError(str(error)) from error
 
 
+def trial_name(database: str) -> str:
+    return names.trial_name(plain(database), runs.stamp_of(new_run_id("migration")))
+
+
+def unforeseen(tried: dict[str, Any], forecast: list[Any]) -> list[Any]:
+    """Losses that a trial showed and the `forecast` from the scripts does not name."""
+    known = [Loss.from_dict(entry) for entry in plain(forecast)]
+    return [loss.as_dict() for loss in trial.unforeseen(known, plain(tried)["steps"])]
+
+
 def _planned(build: Any, facts: dict[str, Any], *names: str) -> dict[str, Any]:
     known = plain(facts)
     try:
@@ -207,6 +220,8 @@ class FilterModule:
             "plan_migration": plan_migration,
             "plan_undo_migration": plan_undo_migration,
             "steps_left": steps_left,
+            "trial_name": trial_name,
+            "unforeseen": unforeseen,
             "plan_text": lambda value: plan.text(plain(value)),
             "complaints": lambda answers, host: probes.complaints(plain(answers), str(host)),
             "controller_process": lambda who: controller.this_process(plain(who) or ""),

@@ -26,7 +26,8 @@ def counted(entry: Mapping[str, Any]) -> str:
 def sources(migration: Mapping[str, Any]) -> List[Tuple[str, str]]:
     """What the head of a shown plan says of it."""
     kept = f"kept in schema {migration['salvage']}" if migration["salvage"] else "nothing has to be kept aside"
-    return [("Migrations", f"{amount(len(migration['steps']), 'revision')} {migration['direction']}, {kept}")]
+    tried = ", tried on a copy" if migration.get("tried") else ""
+    return [("Migrations", f"{amount(len(migration['steps']), 'revision')} {migration['direction']}{tried}, {kept}")]
 
 
 def lines(migration: Mapping[str, Any]) -> List[str]:

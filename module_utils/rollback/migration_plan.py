@@ -30,6 +30,7 @@ def for_migration(
 ) -> Dict[str, Any]:
     """The plan of `method=migration`.
 
+    `unfit` in the result are those refusals that say that the migrations themselves cannot be taken back without loss.
     `point` is a release point, `history` comes from alembic_history, `loss` from data_loss_forecast, `database` from
     database_census, with the `obstacles` that database_revision found.
     """
@@ -39,6 +40,15 @@ def for_migration(
     salvage = names.salvage_name(request.run) if loss["losses"] else ""
     gone = [f"{entry['schema']}.{entry['table']}" for entry in loss["losses"] if entry["kind"] == TABLE]
     to = dict.fromkeys(sorted(application.versions), str(point["version"]))
+    # What a step that was tried on a copy loses is known, whatever its script hides.
+    tried = dict(history.get("trial") or {"steps": [], "failed": ""})
+    seen = {entry["revision"] for entry in tried["steps"]}
+    measured = {**measured, **{f"{DOWN} {entry['revision']}": entry["seconds"] for entry in tried["steps"]}}
+    unfit = [
+        *_irreversible(steps),
+        *([tried["failed"]] if tried["failed"] else []),
+        *([] if request.accept_data_loss else unaccepted([step for step in steps if step["revision"] not in seen], loss)),
+    ]
     titles = [
         ("stop", f"Stop {application.name} {listed(application.running)}", listed(sorted(to)), "outage"),
         *([("salvage", f"Copy what would be lost to schema {salvage}", "database", "outage")] if salvage else []),
@@ -58,9 +68,11 @@ def for_migration(
             "losses": [dict(entry) for entry in loss["losses"]],
             "salvage": salvage,
             "sql": str(history.get("sql", "")),
+            "tried": sorted(seen),
         },
         "warnings": _warnings(point, history, loss, database),
-        "refusals": _refusals(request, point, steps, heads, loss, database, application, to),
+        "unfit": unfit,
+        "refusals": [*_refusals(request, point, heads, database, application, to), *unfit],
         "verify": {"heads": heads, "manifest_of": "", "endpoints": True},
     }
 
@@ -181,9 +193,7 @@ def _up_title(step: Mapping[str, Any]) -> str:
 def _refusals(
     request: Request,
     point: Mapping[str, Any],
-    steps: Sequence[Mapping[str, Any]],
     heads: Sequence[str],
-    loss: Mapping[str, Any],
     database: Mapping[str, Any],
     application: Application,
     to: Mapping[str, str],
@@ -201,14 +211,15 @@ def _refusals(
             f"Release point {point['id']} expects revision {listed(point['alembic_heads'])}, and the path ends at"
             f" {listed(heads or ['none'])}. Leave one of -e release and -e revision out."
         )
-    refusals += [
+    return refusals
+
+
+def _irreversible(steps: Sequence[Mapping[str, Any]]) -> List[str]:
+    return [
         f"Revision {step['revision']} cannot be taken back: {_why(step)} Go no further than that, {_ELSE_RESTORE}."
         for step in steps
         if step["risk"] == IRREVERSIBLE
     ]
-    if not request.accept_data_loss:
-        refusals += unaccepted(steps, loss)
-    return refusals
 
 
 def unaccepted(steps: Sequence[Mapping[str, Any]], loss: Mapping[str, Any]) -> List[str]:
@@ -240,6 +251,10 @@ def _warnings(
 ) -> List[str]:
     warnings = [] if point.get("verified") else [f"Release point {point['id']} was never verified."]
     warnings += [f"The script and its SQL say different things: {said}" for said in history.get("disagreements", [])]
+    warnings += [
+        f"Tried on a copy, taking back {entry['revision']} took away what its script does not show: {what(entry)}."
+        for entry in history.get("unforeseen", [])
+    ]
     for entry in loss["losses"]:
         if entry["dependents"]:
             warnings.append(f"{what(entry)} is used by {listed(entry['dependents'])}.")

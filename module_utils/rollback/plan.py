@@ -76,6 +76,8 @@ class Request:
     inventory: str = ""
     strategy: str = BESIDE
     accept_data_loss: bool = False
+    # Why it is another method than the one asked for; empty where it is that one.
+    instead: List[str] = field(default_factory=list)
 
     def refusals(self) -> List[str]:
         """A protected environment wants its own name as confirmation."""
@@ -131,6 +133,7 @@ def for_restore(
         "backup": backup,
         "safety_room": _safety_room(live, then, backup),
         "warnings": [
+            *(f"The policy restores instead of taking migrations back: {reason}" for reason in request.instead),
             *_warnings(point, live, then),
             *_unmarked(point, database),
             *proof["notes"],
@@ -320,6 +323,7 @@ def common(
     return {
         "run": request.run,
         "method": request.method,
+        "instead": list(request.instead),
         "environment": request.environment,
         "reason": request.reason,
         "requested_by": request.requested_by,

@@ -143,6 +143,35 @@ def test_it_may_stop_there_and_the_same_command_goes_on(place, before):
     is_as_before(place, before)
 
 
+def test_a_trial_on_a_copy_sees_what_is_lost_and_leaves_nothing(place, before):
+    found = place.fingerprint()
+    answer = roll_back(place, "--check", forecast="clone")
+    assert answer.code == 0, answer.output
+    assert "tried on a copy" in answer
+    assert "its script does not show" not in answer
+    assert place.fingerprint() == found
+
+
+def test_what_fails_on_a_copy_is_refused_before_anything_is_touched(place, before):
+    with in_the_way(place):
+        found = place.fingerprint()
+        answer = roll_back(place, forecast="clone")
+        assert answer.code != 0
+        assert f"Tried on a copy of the database, revision {MIDDLE} could not be taken back" in answer, answer.output
+        assert "other objects depend on it" in answer
+        assert place.fingerprint() == found
+
+
+def test_a_trial_that_would_reach_the_live_database_ends(place, before):
+    found = place.fingerprint()
+    facts = place.facts
+    url = f"postgresql+psycopg://{facts['owner']}:{facts['owner_password']}@{facts['host']}:{facts['port']}/{facts['database']}"
+    answer = roll_back(place, forecast="clone", alembic_downgrade_environment={"DATABASE_URL": url})
+    assert answer.code != 0
+    assert "Alembic asked another database than the copy" in answer, answer.output
+    assert place.fingerprint() == found
+
+
 @pytest.mark.parametrize(
     ("given", "said"),
     [
@@ -150,6 +179,7 @@ def test_it_may_stop_there_and_the_same_command_goes_on(place, before):
         ({"revision": BAD_HEAD}, "is at revision 19b7f60c3d42 already, so there is nothing to take back"),
         ({"revision": MIDDLE}, f"No release point is at revision {MIDDLE}"),
         ({"revision": "-9"}, "-9"),
+        ({"forecast": "guess"}, "Unknown forecast guess. Say static or clone."),
         ({"revision": "-1", "version": "9.9.9"}, "not among the releases of hunter-1 (9.9.9)"),
         ({"rollback_version_table": "public.other"}, "There is no table public.other"),
     ],
@@ -168,6 +198,15 @@ def test_a_migration_that_only_pretends_to_go_back_is_refused(bad_day):
     assert answer.code != 0
     assert "Revision 4ac9d7180e3b cannot be taken back" in answer
     assert "-e method=restore" in answer
+    assert bad_day.fingerprint() == found
+
+
+def test_the_policy_may_restore_instead(bad_day):
+    found = bad_day.fingerprint()
+    answer = roll_back(bad_day, "--check", rollback_migration_fallback="restore")
+    assert answer.code == 0, answer.output
+    assert "The policy restores instead of taking migrations back: Revision 4ac9d7180e3b cannot be taken back" in answer
+    assert "Swap the two" in answer
     assert bad_day.fingerprint() == found
 
 

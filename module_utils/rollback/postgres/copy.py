@@ -29,7 +29,8 @@ def make(server: Server, tools: ClientTools, live: str, name: str, data_dir: str
         refusals, _ = room.for_second_database(connection, int(needed), data_dir)
     if refusals:
         raise RollbackError(
-            f"There is no room to try the downgrade on a copy: {refusals[0].split('. ')[0]}.", "Leave out -e forecast=clone."
+            f"There is no room to try the downgrade on a copy: {refusals[0].split('. ')[0]}.",
+            "Leave out -e forecast=clone.",
         )
     with server.connect("postgres") as connection:
         beside.create(connection, live, name)
@@ -59,7 +60,13 @@ def stamp(connection: "psycopg.Connection[Any]", version_table: str, heads: Sequ
 
 
 def _fill(server: Server, tools: ClientTools, live: str, name: str) -> None:
-    dump = [tools.path("pg_dump"), f"--dbname={server.conninfo(live)}", "--no-password", "--format=custom", "--compress=0"]
+    dump = [
+        tools.path("pg_dump"),
+        f"--dbname={server.conninfo(live)}",
+        "--no-password",
+        "--format=custom",
+        "--compress=0",
+    ]
     load = [tools.path("pg_restore"), f"--dbname={server.conninfo(name)}", "--no-password", "--exit-on-error"]
     with subprocess.Popen(
         dump, env=server.environment(), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE

@@ -22,6 +22,11 @@ def quarantine_name(database: str, run: str) -> str:
     return _checked(f"{database}__before_{runs.stamp_of(run)}", database)
 
 
+def trial_name(database: str, stamp: str) -> str:
+    """The copy of `database` on which a downgrade is tried."""
+    return _checked(f"{database}__trial_{stamp}", database)
+
+
 def salvage_name(run: str) -> str:
     """The schema, in the live database, that keeps what the downgrade of `run` takes away."""
     return f"rollback_salvage_{runs.stamp_of(run).lower()}"

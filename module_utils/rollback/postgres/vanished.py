@@ -140,6 +140,4 @@ def _same(table: Seen, known: Mapping[int, Seen], after: List[Seen]) -> Optional
 
 def _gained(known: Mapping[int, Seen], after: List[Seen]) -> "Dict[int, set[Tuple[int, str]]]":
     """By table, what its columns hold now and none of its columns held before."""
-    return {
-        table.oid: table.contents - (known[table.oid].contents if table.oid in known else set()) for table in after
-    }
+    return {table.oid: table.contents - (known[table.oid].contents if table.oid in known else set()) for table in after}
