@@ -47,7 +47,11 @@ def for_migration(
     unfit = [
         *_irreversible(steps),
         *([tried["failed"]] if tried["failed"] else []),
-        *([] if request.accept_data_loss else unaccepted([step for step in steps if step["revision"] not in seen], loss)),
+        *(
+            []
+            if request.accept_data_loss
+            else unaccepted([step for step in steps if step["revision"] not in seen], loss)
+        ),
     ]
     titles = [
         ("stop", f"Stop {application.name} {listed(application.running)}", listed(sorted(to)), "outage"),

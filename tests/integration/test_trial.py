@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from servers import OWNER
 
 from ansible.module_utils.rollback.errors import RollbackError
 from ansible.module_utils.rollback.migrations.operations import COLUMN, ROWS, TABLE, VALUES
@@ -23,7 +24,7 @@ INSERT INTO mine.child SELECT g, 1 + g % 10, g + 0.1234 FROM generate_series(1, 
 def copied(awkward):
     with awkward.database() as live:
         with awkward.as_superuser(live) as connection:
-            connection.execute(MINE)
+            connection.execute(f"SET ROLE {OWNER}; {MINE}")
         before = awkward.content(live)
         assert copy.make(awkward.server, awkward.tools, live, COPY) > 0
         yield awkward
@@ -63,10 +64,16 @@ def test_a_copy_is_made_anew_and_its_version_table_says_what_it_is_told(copied):
     assert "mine.child" in copied.census(COPY).tables
 
 
-def test_what_cannot_be_copied_leaves_nothing(copied, tmp_path):
+def test_what_cannot_be_copied_leaves_nothing(copied):
     copy.remove(copied.server, COPY)
-    with pytest.raises(RollbackError, match="no database"):
-        copy.make(copied.server, copied.tools, "awkward_not_there", COPY)
+    with copied.as_superuser("awkward") as connection:
+        connection.execute("CREATE TABLE mine.secret ()")
+    try:
+        with pytest.raises(RollbackError, match="permission denied for table secret"):
+            copy.make(copied.server, copied.tools, "awkward", COPY)
+    finally:
+        with copied.as_superuser("awkward") as connection:
+            connection.execute("DROP TABLE mine.secret")
     assert COPY not in copied.place.databases()
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import subprocess
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, Sequence
+from typing import TYPE_CHECKING, Any, Optional, Sequence
 
 from ansible.module_utils.rollback.errors import RollbackError
 from ansible.module_utils.rollback.postgres import beside, client_tools, room
@@ -72,10 +72,15 @@ def _fill(server: Server, tools: ClientTools, live: str, name: str) -> None:
         dump, env=server.environment(), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE
     ) as dumping:
         assert dumping.stdout and dumping.stderr  # noqa: S101 - for mypy: both are pipes
+        failed: Optional[RollbackError] = None
         try:
             client_tools.run(load, server.environment(), stdin=dumping.stdout)
-        finally:
-            dumping.stdout.close()
-            said = dumping.stderr.read()
-    if dumping.returncode != 0:
+        except RollbackError as error:
+            failed = error
+        dumping.stdout.close()  # whoever still dumps is told that nobody reads
+        said = dumping.stderr.read()
+    # A dump that ends too soon makes the load fail, and the other way round: the words of the first one tell why.
+    if dumping.returncode > 0 and b"Broken pipe" not in said:
         raise client_tools.failure("pg_dump", dumping.returncode, said)
+    if failed:
+        raise failed

@@ -139,5 +139,13 @@ def _same(table: Seen, known: Mapping[int, Seen], after: List[Seen]) -> Optional
 
 
 def _gained(known: Mapping[int, Seen], after: List[Seen]) -> "Dict[int, set[Tuple[int, str]]]":
-    """By table, what its columns hold now and none of its columns held before."""
-    return {table.oid: table.contents - (known[table.oid].contents if table.oid in known else set()) for table in after}
+    """By table, what columns of it hold now and did not hold before."""
+    gained = {}
+    for table in after:
+        old = known[table.oid].columns if table.oid in known else {}
+        gained[table.oid] = {
+            column[1:]
+            for number, column in table.columns.items()
+            if column[1] and old.get(number, ("",))[1:] != column[1:]
+        }
+    return gained
