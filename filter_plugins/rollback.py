@@ -23,6 +23,7 @@ if str(_PROJECT / "module_utils") not in ansible.module_utils.__path__:
     ansible.module_utils.__path__.append(str(_PROJECT / "module_utils"))
 
 from ansible.module_utils.rollback import (  # noqa: E402
+    app_plan,
     clock,
     controller,
     inputs,
@@ -136,10 +137,33 @@ def checks_text(checks: list[dict[str, Any]]) -> str:
 def host_problems(hosts: list[Any], wanted: str) -> list[str]:
     """A sentence for each application host that did not come into the `wanted` state, with what it said."""
     return [
-        f"{host['inventory_hostname']} is not {wanted}: {host.get('rollback_host_problem', 'it cannot be reached')}"
+        f"{host['inventory_hostname']} is not {wanted}: {host.get('rollback_host_problem', _why_not(host))}"
         for host in hosts
         if host.get("app_rollback_state", "") != plain(wanted)
     ]
+
+
+def _why_not(host: Any) -> str:
+    return "it cannot be reached" if host.get("rollback_switching", True) else "its turn did not come"
+
+
+def host_states(hosts: list[Any]) -> dict[str, str]:
+    """What became of each application host: the state it was last brought into, `not begun` or `unknown`."""
+    return {
+        str(host["inventory_hostname"]): str(
+            host.get("app_rollback_state", "unknown" if host.get("rollback_switching", True) else "not begun")
+        )
+        for host in hosts
+    }
+
+
+def may_go_on(hosts: list[Any], max_fail_percentage: int) -> bool:
+    """Whether the next batch may begin: the first host is well, and no larger share of all has failed than is allowed."""
+    begun = [host for host in hosts if host.get("rollback_switching", False)]
+    failed = [
+        host for host in begun if host.get("app_rollback_state", "") != "started" or "rollback_host_problem" in host
+    ]
+    return not any(host is hosts[0] for host in failed) and 100 * len(failed) <= int(max_fail_percentage) * len(hosts)
 
 
 def new_run_id(method: str) -> str:
@@ -159,6 +183,16 @@ def plan_undo(facts: dict[str, Any]) -> dict[str, Any]:
 def plan_undo_in_place(facts: dict[str, Any]) -> dict[str, Any]:
     """The plan of an undo from a safety dump; `facts` has request, earlier, database, proof, safety, application and measured."""
     return _planned(plan.for_undo_in_place, facts, "earlier", "database", "proof", "safety")
+
+
+def plan_app(facts: dict[str, Any]) -> dict[str, Any]:
+    """The plan of method=app; `facts` has request, point, between, wants_own_head, database, application and measured."""
+    return _planned(app_plan.for_app, facts, "point", "between", "wants_own_head", "database")
+
+
+def plan_undo_app(facts: dict[str, Any]) -> dict[str, Any]:
+    """The plan of the undo of such a run; `facts` has request, earlier, database, application and measured."""
+    return _planned(app_plan.for_undo, facts, "earlier", "database")
 
 
 def plan_migration(facts: dict[str, Any]) -> dict[str, Any]:
@@ -210,6 +244,8 @@ class FilterModule:
             "free_text": free_text,
             "health_checks": health_checks,
             "host_problems": host_problems,
+            "host_states": host_states,
+            "may_go_on": may_go_on,
             "urls_below": urls_below,
             "inventory_option": inventory_option,
             "new_run_id": new_run_id,
@@ -217,6 +253,8 @@ class FilterModule:
             "plan_undo": plan_undo,
             "plan_undo_in_place": plan_undo_in_place,
             "unreached": lambda facts: outcome.unreached(**plain(facts)),
+            "plan_app": plan_app,
+            "plan_undo_app": plan_undo_app,
             "plan_migration": plan_migration,
             "plan_undo_migration": plan_undo_migration,
             "steps_left": steps_left,

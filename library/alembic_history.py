@@ -98,6 +98,9 @@ path:
     operations:
       description: What the step does, in order, each with risk, reason, line, table, lock, and what it loses.
       type: list
+    demands:
+      description: Why code from before the revision cannot work after it, in sentences; empty where it merely adds.
+      type: list
 losses:
   description: What the whole way takes away, by the names that tables and columns have before it.
   returned: success
@@ -134,7 +137,7 @@ ARGUMENT_SPEC = {
 
 def understand(params, check_mode):
     try:
-        from ansible.module_utils.rollback.migrations import graph, risk, sql_risk
+        from ansible.module_utils.rollback.migrations import additive, graph, risk, sql_risk
     except ImportError as error:
         raise RollbackError(
             f"The Python package {error.name} is missing here, and migrations cannot be judged without it.",
@@ -149,6 +152,7 @@ def understand(params, check_mode):
     known = graph.Graph(scripts.parse(files))
     way = known.path_down(params["current"], params["target"]) if params["target"] else []
     judged = [risk.judge(known.scripts[step.revision], files) for step in way]
+    demands = additive.obstacles([known.scripts[step.revision] for step in reversed(way)], files)
     read_twice = risk.disagreements(
         [operation for step in judged for operation in step.operations], sql_risk.judge_sql(params["sql"])
     )
@@ -158,7 +162,12 @@ def understand(params, check_mode):
         "bases": list(known.bases),
         "revisions": len(known.scripts),
         "path": [
-            {**step.as_dict(), "heads": list(taken.heads), "argument": taken.argument}
+            {
+                **step.as_dict(),
+                "heads": list(taken.heads),
+                "argument": taken.argument,
+                "demands": demands[step.revision],
+            }
             for step, taken in zip(judged, way)
         ],
         "losses": [loss.as_dict() for loss in risk.path_losses(judged)],

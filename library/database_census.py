@@ -30,6 +30,10 @@ options:
     description: Role as which the application connects; what it may read is recorded. Empty asks about no role.
     type: str
     default: ""
+  rows:
+    description: Count rows and list objects; without that only the identity of the database and its revision are read.
+    type: bool
+    default: true
   content:
     description: Hash every row too, so that two databases can be told apart to the last byte. Reads everything.
     type: bool
@@ -102,6 +106,7 @@ ARGUMENT_SPEC = {
     "database": {"type": "str", "required": True},
     "version_table": {"type": "str", "default": DEFAULT_VERSION_TABLE},
     "application_role": {"type": "str", "default": ""},
+    "rows": {"type": "bool", "default": True},
     "content": {"type": "bool", "default": False},
     "obstacles": {"type": "bool", "default": False},
     "pools": pools.ARGUMENT,
@@ -111,7 +116,11 @@ ARGUMENT_SPEC = {
 def count(params, check_mode):
     server = Server.of(params["dsn"], params["password"])
     with server.connect(params["database"]) as connection, census.snapshot(connection):
-        found = census.take(connection, params["version_table"], params["application_role"] or None, params["content"])
+        found = (
+            census.take(connection, params["version_table"], params["application_role"] or None, params["content"])
+            if params["rows"]
+            else census.identity(connection, params["version_table"])
+        )
         stops = obstacles.find(connection, params["database"]) if params["obstacles"] else []
         notes = obstacles.notes(connection) if params["obstacles"] else []
         carried = marker.read(connection, params["database"])

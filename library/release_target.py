@@ -19,9 +19,9 @@ options:
     type: str
     required: true
   method:
-    description: How to go back. V(migration) needs no backup.
+    description: How to go back. V(migration) and V(app) need no backup.
     type: str
-    choices: [restore, migration]
+    choices: [restore, migration, app]
     default: restore
   backup_dir:
     description: Directory that holds the backups; a restore needs it.
@@ -78,7 +78,7 @@ release_point:
   type: dict
   sample: {id: 1.0.0-20261122T030000Z, version: 1.0.0, alembic_heads: [8c1d2e3f4a5b], verified: true}
 backup:
-  description: The backup to restore for it; empty for V(method=migration).
+  description: The backup to restore for it; empty for the other methods.
   returned: success
   type: dict
   sample: {name: backup_pre_v1.1.0_20261122_030100.dump, path: /var/backups/hunter/backup_pre_v1.1.0_20261122_030100.dump, bytes: 6606028}
@@ -91,7 +91,7 @@ from ansible.module_utils.rollback import module, runs, targets
 ARGUMENT_SPEC = {
     "state_dir": {"type": "str", "required": True},
     "environment_name": {"type": "str", "required": True},
-    "method": {"type": "str", "choices": ["restore", "migration"], "default": "restore"},
+    "method": {"type": "str", "choices": ["restore", "migration", "app"], "default": "restore"},
     "backup_dir": {"type": "str", "default": ""},
     "database": {"type": "str", "default": ""},
     "running_versions": {"type": "list", "elements": "str", "default": []},
@@ -108,6 +108,9 @@ def resolve(params, check_mode):
         point = targets.for_migration(
             environment, params["running_versions"], params["release"], params["heads"], params["version"]
         )
+        return {"changed": False, "release_point": point.as_dict(), "backup": {}}
+    if params["method"] == "app":
+        point = targets.for_app(environment, params["running_versions"], params["release"])
         return {"changed": False, "release_point": point.as_dict(), "backup": {}}
     target = targets.for_restore(
         environment,

@@ -124,7 +124,7 @@ def for_undo(
         "refusals": [
             *request.refusals(),
             *plan.foreign(request, live.database, database),
-            *plan.unstartable(application, to),
+            *plan.unready(application),
             *database["obstacles"],
         ],
         "verify": {"heads": heads, "manifest_of": "", "endpoints": False},
@@ -207,7 +207,7 @@ def _refusals(
     refusals = [
         *request.refusals(),
         *plan.foreign(request, live, database),
-        *plan.unstartable(application, to),
+        *plan.unready(application),
         *database["obstacles"],
     ]
     if point["alembic_heads"] and sorted(point["alembic_heads"]) != sorted(heads):

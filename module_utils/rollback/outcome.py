@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Dict, Mapping
+from typing import Any, Dict, List, Mapping, Sequence
 
 from ansible.module_utils.rollback.words import listed
 
@@ -27,6 +27,8 @@ def conclude(record: Mapping[str, Any]) -> Dict[str, Any]:
             else ", and everything that was verified is as it should be"
         )
         return _conclusion(SUCCEEDED, f"{application} {_versions(plan)} serves{undone}.", plan["way_back"])
+    if plan.get("strategy") == "app":
+        return _of_app(plan, steps, why)
     if "migration" in plan and record["swapped"] is not False:
         told = f"{_schema(record, plan)}, and {application} was left stopped.{why}"
         if record["swapped"]:
@@ -57,6 +59,33 @@ def conclude(record: Mapping[str, Any]) -> Dict[str, Any]:
     return _conclusion(
         INCOMPLETE, f"Database {database} is as it was, but {application} may be stopped.{why}", same_again
     )
+
+
+def _of_app(plan: Mapping[str, Any], steps: Sequence[Mapping[str, Any]], why: str) -> Dict[str, Any]:
+    """A switch of versions that did not come to its end: every host is named with what it runs."""
+    application, states = plan["application"], {}
+    for step in steps:
+        states.update(step["data"].get("states", {}))
+    runs = {
+        "started": "to",
+        "switched back": "from",
+        "not begun": "from",
+    }
+    versions = {host: application[runs[state]][host] if state in runs else "" for host, state in states.items()}
+    if versions and all(version == application["from"][host] for host, version in versions.items()):
+        said = listed(sorted(set(versions.values())))
+        return _conclusion(
+            PUT_BACK, f"{application['name']} {said} runs as before on every host.{why}", plan["command"]
+        )
+    by_version: Dict[str, List[str]] = {}
+    for host, version in sorted(versions.items()):
+        by_version.setdefault(version, []).append(host)
+    told = "; ".join(
+        f"{version} on {listed(hosts)}" if version else f"it is not known what {listed(hosts)} runs"
+        for version, hosts in by_version.items()
+    )
+    told = f"{application['name']}: {told or 'it is not known which hosts have switched'}.{why}"
+    return _conclusion(INCOMPLETE, told, f"{plan['command']}   (or back: {plan['way_back']})")
 
 
 def unreached(

@@ -22,6 +22,7 @@ _FIXED_S = {
     "drop": 1.0,
     "swap": 1.0,
     "start": 10.0,
+    "switch": 15.0,
     "verify": 10.0,
     "salvage": 1.0,
     "down": 3.0,
@@ -36,7 +37,7 @@ BESIDE, IN_PLACE = "beside", "in_place"
 
 @dataclass(frozen=True)
 class Step:
-    """`effect` is what users notice: `none`, `outage` or `change` (past the point where stopping changes nothing)."""
+    """`effect` is what users notice: `none`, `outage`, `hosts` (an outage of one batch of hosts after the other) or `change` (past the point where stopping changes nothing)."""
 
     id: str
     title: str
@@ -48,16 +49,30 @@ class Step:
 
 @dataclass(frozen=True)
 class Application:
-    """What the hosts of group `app` run: versions and releases by host, and what their probes found."""
+    """What the hosts of group `app` run: versions, and images by part of the application (`artifacts`, empty for releases in
+    directories), each by host; the same of what they are to start (`target`), why that cannot be (`problems`), and what
+    their probes found (`evidence`)."""
 
     name: str
     versions: Dict[str, str]
-    releases: Dict[str, List[str]]
+    problems: Dict[str, List[str]] = field(default_factory=dict)
+    artifacts: Dict[str, Dict[str, str]] = field(default_factory=dict)
+    target: Dict[str, Dict[str, str]] = field(default_factory=dict)
     evidence: List[str] = field(default_factory=list)
 
     @property
     def running(self) -> List[str]:
         return sorted(set(self.versions.values()))
+
+    def moves(self, to: Mapping[str, str]) -> Dict[str, Any]:
+        """From which version and images to which, by host."""
+        return {
+            "name": self.name,
+            "from": dict(self.versions),
+            "to": dict(to),
+            "artifacts_from": {host: dict(self.artifacts.get(host, {})) for host in to},
+            "artifacts_to": {host: dict(self.target.get(host, {})) for host in to},
+        }
 
 
 @dataclass(frozen=True)
@@ -143,7 +158,7 @@ def for_restore(
             *request.refusals(),
             *foreign(request, live.database, database),
             *_restore_refusals(point, live, then),
-            *unstartable(application, to),
+            *unready(application),
             *database["obstacles"],
             *proof["problems"],
             *_no_room(request, _safety_room(live, then, backup), proof["free_bytes"]),
@@ -170,7 +185,7 @@ def for_undo(
     refusals = [
         *request.refusals(),
         *foreign(request, live.database, database),
-        *unstartable(application, to),
+        *unready(application),
         *database["obstacles"],
     ]
     if then.database_oid != earlier["database"]["oid"]:
@@ -246,7 +261,7 @@ def for_undo_in_place(
             *proof["problems"],
             *_no_room(request, _safety_room(live, then, backup), proof["free_bytes"]),
             *foreign(request, live.database, database),
-            *unstartable(application, to),
+            *unready(application),
             *database["obstacles"],
         ],
         # The version that comes back was rolled back for a reason: its health is looked at, not its endpoints.
@@ -345,7 +360,7 @@ def common(
             "incoming": incoming,
             "aside": aside,
         },
-        "application": {"name": application.name, "from": dict(application.versions), "to": dict(to)},
+        "application": application.moves(to),
         "evidence": list(application.evidence),
         "forecast": [entry.as_dict() for entry in forecast.of_restore(live, then) if entry.touched],
         "rows_now": live.rows,
@@ -418,17 +433,13 @@ def _unmarked(point: Mapping[str, Any], database: Mapping[str, Any]) -> List[str
     ]
 
 
-def unstartable(application: Application, to: Mapping[str, str]) -> List[str]:
-    lacking = [
-        f"{host} ({version})"
-        for host, version in sorted(to.items())
-        if version not in application.releases.get(host, [])
-    ]
-    if not lacking:
-        return []
-    return [
-        f"The version to start is not among the releases of {listed(lacking)}. Deploy it there without activating it."
-    ]
+def unready(application: Application) -> List[str]:
+    """Why the version to start cannot be started, each sentence once with the hosts that say it."""
+    said: Dict[str, List[str]] = {}
+    for host, problems in sorted(application.problems.items()):
+        for problem in problems:
+            said.setdefault(problem, []).append(host)
+    return [f"{listed(hosts)}: {problem}" for problem, hosts in said.items()]
 
 
 def text(plan: Mapping[str, Any]) -> str:
@@ -451,9 +462,9 @@ def text(plan: Mapping[str, Any]) -> str:
             "",
             *table([[f"  {name}", said] for name, said in facts]),
             "",
-            *(migration_lines.lines(plan["migration"]) if "migration" in plan else _forecast_lines(plan["forecast"])),
+            *_loss_lines(plan),
             "",
-            "Steps",
+            "Steps" if plan["steps"] else "Every host runs that version already, so there is nothing to do.",
             *_step_lines(plan["steps"]),
             "",
             f"Expected: {duration(plan['expected_s'])}, of which {duration(plan['outage_s'])} without service. Target: {duration(plan['target_s'])}.",
@@ -463,8 +474,16 @@ def text(plan: Mapping[str, Any]) -> str:
     )
 
 
+def _loss_lines(plan: Mapping[str, Any]) -> List[str]:
+    if plan["strategy"] == "app":
+        return ["Data and schema stay as they are."]
+    return migration_lines.lines(plan["migration"]) if "migration" in plan else _forecast_lines(plan["forecast"])
+
+
 def _state(name: str, versions: Mapping[str, str], heads: Sequence[str], rows: int) -> str:
-    return f"{name} {listed(sorted(set(versions.values())) or ['unknown'])}, schema {listed(heads or ['without revision'])}, {amount(rows, 'row')}"
+    counted = f", {amount(rows, 'row')}" if rows else ""
+    running = listed(sorted(set(versions.values())) or ["unknown"])
+    return f"{name} {running}, schema {listed(heads or ['without revision'])}{counted}"
 
 
 def _sources(plan: Mapping[str, Any]) -> List[Tuple[str, str]]:
@@ -475,6 +494,8 @@ def _sources(plan: Mapping[str, Any]) -> List[Tuple[str, str]]:
         f"recorded {point['recorded_at']} by {point['recorded_by']}" if point["recorded_at"] else point["recorded_by"]
     )
     said = ("Release point", f"{point['id']}, {recorded}, {'verified' if point['verified'] else 'not verified'}")
+    if plan["strategy"] == "app":
+        return [said]
     if "migration" in plan:
         return [said, *migration_lines.sources(plan["migration"])]
     return [
@@ -506,6 +527,7 @@ def _step_lines(steps: Sequence[Mapping[str, Any]]) -> List[str]:
     notes = {
         "none": "beside the live system; nobody notices",
         "outage": "without service from here",
+        "hosts": "each host is without service for as long as it starts",
         "change": "from here only the way back leads back",
     }
     rows = [

@@ -8,6 +8,7 @@ from ansible.module_utils.rollback import migration_lines, outcome
 from ansible.module_utils.rollback.words import duration
 
 METHOD_NAMES = {
+    "app": "Application Rollback",
     "restore": "Database Restore",
     "migration": "Database Migration Rollback",
     "undo": "Undo of an earlier run",
@@ -115,9 +116,9 @@ def _timeline(
     lines = [
         {
             "id": "plan",
-            "title": "Look, choose the target and plan"
-            if "migration" in plan
-            else "Look, choose the target, prove the backup and plan",
+            "title": "Look, choose the target, prove the backup and plan"
+            if plan["backup"]
+            else "Look, choose the target and plan",
             "status": "done",
             "began_s": 0.0,
             "seconds": before,

@@ -103,6 +103,19 @@ def for_migration(
     )
 
 
+def for_app(environment_directory: Path, running_versions: List[str], release: str = "") -> ReleasePoint:
+    """The release point that `method=app` goes back to: the named one, else the previous one; asked again, it stays that."""
+    points = ledger.read(environment_directory)
+    if release:
+        return ledger.find(points, release)
+    running = _the_running(running_versions)
+    there = last_rollback(environment_directory, points)
+    for point in points:
+        if point.id == there and point.version == running:
+            return point
+    return ledger.previous(points, running)
+
+
 def last_rollback(environment_directory: Path, points: List[ReleasePoint]) -> Optional[str]:
     """The release point that the last successful run went back to, unless a release was recorded after it."""
     for run in reversed(runs.run_ids(environment_directory)):

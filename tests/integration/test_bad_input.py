@@ -32,7 +32,11 @@ def elsewhere(tmp_path: Path) -> Path:
 
 
 def test_unknown_method(bad_day):
-    refuses(bad_day, "Unknown method restor. Say -e method=restore or -e method=migration.", method="restor")
+    refuses(
+        bad_day,
+        "Unknown method restor. Say -e method=app or -e method=migration or -e method=restore.",
+        method="restor",
+    )
 
 
 def test_a_method_in_capitals_is_no_method(bad_day):
@@ -206,7 +210,10 @@ def test_version_that_no_host_has(bad_day, elsewhere):
     other = copy_backup(bad_day.backup(), elsewhere / "backup_old_20260101_000000.dump")
     change_manifest(other, application_version="0.9.0")
     refuses(
-        bad_day, "not among the releases of hunter-1 (0.9.0)", rollback_backup_dir=str(elsewhere), backup=other.name
+        bad_day,
+        "hunter-1: Version 0.9.0 is not among the releases.",
+        rollback_backup_dir=str(elsewhere),
+        backup=other.name,
     )
 
 

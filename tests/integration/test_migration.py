@@ -5,20 +5,10 @@ from __future__ import annotations
 from contextlib import contextmanager
 
 import pytest
-from place import REASON, made
+from downgrades import BAD, BAD_HEAD, GOOD, GOOD_HEAD, MIDDLE, PHONES, QUICK, in_the_way, roll_back
+from place import made
 
 pytestmark = [pytest.mark.postgres, pytest.mark.slow, pytest.mark.timeout(900)]
-
-GOOD, BAD = "1.0.0", "1.2.0"
-GOOD_HEAD, MIDDLE, PHONES, BAD_HEAD = "d6a0985c3e1f", "b83f5e02d6ca", "7e4d21c9a058", "19b7f60c3d42"
-QUICK = {
-    "assess_rounds": 1,
-    "verify_successes": 1,
-    "verify_interval_s": 0.1,
-    "alembic_downgrade_lock_timeout_s": 0.5,
-    "alembic_downgrade_attempts": 2,
-    "alembic_downgrade_pause_s": 1,
-}
 
 
 @pytest.fixture(scope="module")
@@ -30,10 +20,6 @@ def place():
 def before(place):
     """What is in the database before anything is taken back."""
     return place.content("hunter")
-
-
-def roll_back(place, *options, **variables):
-    return place.run("rollback.yml", *options, method="migration", reason=REASON, **QUICK, **variables)
 
 
 def is_as_before(place, before):
@@ -105,17 +91,6 @@ def test_a_lock_that_is_not_to_be_had_is_told_with_who_holds_it(place, before):
     is_as_before(place, before)
 
 
-@contextmanager
-def in_the_way(place):
-    """A view of somebody's, which keeps the oldest of the three from dropping its column."""
-    with place.lab.connect() as connection:
-        connection.execute("CREATE VIEW somebodys AS SELECT source FROM leads")
-        try:
-            yield
-        finally:
-            connection.execute("DROP VIEW somebodys")
-
-
 def test_a_step_that_fails_half_way_is_put_back(place, before):
     with in_the_way(place):
         answer = roll_back(place)
@@ -141,73 +116,6 @@ def test_it_may_stop_there_and_the_same_command_goes_on(place, before):
     assert place.census("hunter").alembic_heads == [GOOD_HEAD]
     place.must("undo.yml", run=report["run"], **QUICK)
     is_as_before(place, before)
-
-
-def test_a_trial_on_a_copy_sees_what_is_lost_and_leaves_nothing(place, before):
-    found = place.fingerprint()
-    answer = roll_back(place, "--check", forecast="clone")
-    assert answer.code == 0, answer.output
-    assert "tried on a copy" in answer
-    assert "its script does not show" not in answer
-    assert place.fingerprint() == found
-
-
-def test_what_fails_on_a_copy_is_refused_before_anything_is_touched(place, before):
-    with in_the_way(place):
-        found = place.fingerprint()
-        answer = roll_back(place, forecast="clone")
-        assert answer.code != 0
-        assert f"Tried on a copy of the database, revision {MIDDLE} could not be taken back" in answer, answer.output
-        assert "other objects depend on it" in answer
-        assert place.fingerprint() == found
-
-
-def test_a_trial_that_would_reach_the_live_database_ends(place, before):
-    found = place.fingerprint()
-    facts = place.facts
-    url = f"postgresql+psycopg://{facts['owner']}:{facts['owner_password']}@{facts['host']}:{facts['port']}/{facts['database']}"
-    answer = roll_back(place, forecast="clone", alembic_downgrade_environment={"DATABASE_URL": url})
-    assert answer.code != 0
-    assert "Alembic asked another database than the copy" in answer, answer.output
-    assert place.fingerprint() == found
-
-
-@pytest.mark.parametrize(
-    ("given", "said"),
-    [
-        ({"revision": "0000000"}, "0000000"),
-        ({"revision": BAD_HEAD}, "is at revision 19b7f60c3d42 already, so there is nothing to take back"),
-        ({"revision": MIDDLE}, f"No release point is at revision {MIDDLE}"),
-        ({"revision": "-9"}, "-9"),
-        ({"forecast": "guess"}, "Unknown forecast guess. Say static or clone."),
-        ({"revision": "-1", "version": "9.9.9"}, "not among the releases of hunter-1 (9.9.9)"),
-        ({"rollback_version_table": "public.other"}, "There is no table public.other"),
-    ],
-)
-def test_bad_input_changes_nothing(place, before, given, said):
-    found = place.fingerprint()
-    answer = roll_back(place, **given)
-    assert answer.code != 0
-    assert said in answer, answer.output
-    assert place.fingerprint() == found
-
-
-def test_a_migration_that_only_pretends_to_go_back_is_refused(bad_day):
-    found = bad_day.fingerprint()
-    answer = roll_back(bad_day)
-    assert answer.code != 0
-    assert "Revision 4ac9d7180e3b cannot be taken back" in answer
-    assert "-e method=restore" in answer
-    assert bad_day.fingerprint() == found
-
-
-def test_the_policy_may_restore_instead(bad_day):
-    found = bad_day.fingerprint()
-    answer = roll_back(bad_day, "--check", rollback_migration_fallback="restore")
-    assert answer.code == 0, answer.output
-    assert "The policy restores instead of taking migrations back: Revision 4ac9d7180e3b cannot be taken back" in answer
-    assert "Swap the two" in answer
-    assert bad_day.fingerprint() == found
 
 
 def test_what_the_old_version_writes_meanwhile_stays(place, before):

@@ -114,7 +114,6 @@ def application(**changes):
     known = plan.Application(
         name="Hunter",
         versions={"app1": "1.1.0", "app2": "1.1.0"},
-        releases={"app1": ["1.0.0", "1.1.0"], "app2": ["1.0.0", "1.1.0"]},
         evidence=["/healthz answered 500 (3 of 3, asked on app1)"],
     )
     return replace(known, **changes)

@@ -5,6 +5,7 @@ from ansible.module_utils.rollback import migration_plan, plan
 from ansible.module_utils.rollback.errors import RollbackError
 
 RUN = "20261122T031500Z-migration"
+LACKS = "Version 1.0.0 is not among the releases. Deploy it there without activating it."
 SALVAGE = "rollback_salvage_20261122t031500z"
 
 
@@ -95,7 +96,7 @@ def test_what_is_lost_has_a_second_home_only_where_something_is_lost():
         ({"the_point": point(alembic_heads=["zzz"])}, "expects revision zzz, and the path ends at aaa"),
         ({"protected": True}, "Environment production is protected"),
         ({"obstacles": ["This is a read replica."]}, "This is a read replica."),
-        ({"app": application(releases={})}, "not among the releases of app1 (1.0.0), app2 (1.0.0)"),
+        ({"app": application(problems={"app1": [LACKS], "app2": [LACKS]})}, f"app1, app2: {LACKS}"),
     ],
 )
 def test_what_forbids_a_downgrade_is_one_sentence(changes, said):

@@ -9,6 +9,7 @@ from ansible.module_utils.rollback.errors import RollbackError
 
 UNDO = "20261122T041500Z-undo"
 LACK = "The dump names roles that the server lacks: x. Create them."
+LACKS = "Version 1.0.0 is not among the releases. Deploy it there without activating it."
 OBSTACLE = "Prepared transactions hold the database: x. COMMIT PREPARED them first."
 
 
@@ -47,11 +48,8 @@ def test_a_plan_that_may_be_carried_out_refuses_nothing():
         ({"the_point": point(alembic_heads=[])}, "expects revision none, and the backup is at aaa"),
         ({"then": census(alembic_heads=None)}, "expects revision aaa, and the backup is at none"),
         ({"the_point": point(system_identifier="8")}, r"recorded on another server (system identifier 8, here 7)"),
-        (
-            {"app": application(releases={"app1": ["1.0.0"], "app2": ["1.1.0"]})},
-            "not among the releases of app2 (1.0.0). Deploy it there",
-        ),
-        ({"app": application(releases={})}, "not among the releases of app1 (1.0.0), app2 (1.0.0)"),
+        ({"app": application(problems={"app1": [], "app2": [LACKS]})}, f"app2: {LACKS}"),
+        ({"app": application(problems={"app1": [LACKS], "app2": [LACKS]})}, f"app1, app2: {LACKS}"),
         ({"obstacles": [OBSTACLE]}, OBSTACLE),
         ({"lacks": [LACK]}, LACK),
         (
@@ -84,7 +82,7 @@ def test_everything_that_forbids_it_is_said_at_once():
     refusals = restore_plan(
         request(protected=True),
         point(alembic_heads=["zzz"], system_identifier="8"),
-        app=application(releases={}),
+        app=application(problems={"app1": [LACKS]}),
         obstacles=[OBSTACLE],
     )["refusals"]
     assert len(refusals) == 5
@@ -205,12 +203,18 @@ def test_a_plan_is_plain_data_that_survives_the_journal():
 
 def test_each_host_goes_to_the_release_points_version():
     found = restore_plan(
-        app=application(versions={"app1": "1.1.0", "app2": "1.2.0"}, releases={"app1": ["1.0.0"], "app2": ["1.0.0"]})
+        app=application(
+            versions={"app1": "1.1.0", "app2": "1.2.0"},
+            artifacts={"app1": {"api": "hunter@sha256:b"}},
+            target={"app1": {"api": "hunter@sha256:a"}},
+        )
     )
     assert found["application"] == {
         "name": "Hunter",
         "from": {"app1": "1.1.0", "app2": "1.2.0"},
         "to": {"app1": "1.0.0", "app2": "1.0.0"},
+        "artifacts_from": {"app1": {"api": "hunter@sha256:b"}, "app2": {}},
+        "artifacts_to": {"app1": {"api": "hunter@sha256:a"}, "app2": {}},
     }
 
 
@@ -233,14 +237,7 @@ def test_an_undo_brings_back_what_was_set_aside_with_its_version():
         ({"aside": live(database_oid=999)}, f"is not the one that run {RUN} set aside (OID 999, not 16384)"),
         ({"protected": True}, "protected"),
         ({"marker": "staging"}, "carries the marker of environment staging"),
-        (
-            {
-                "app": application(
-                    versions={"app1": "1.0.0", "app2": "1.0.0"}, releases={"app1": ["1.0.0"], "app2": ["1.1.0"]}
-                )
-            },
-            "app1 (1.1.0)",
-        ),
+        ({"app": application(problems={"app1": [LACKS]})}, f"app1: {LACKS}"),
     ],
 )
 def test_what_forbids_an_undo(changes, said):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Iterator, List, Optional
 
 from ansible.module_utils.rollback.census import DEFAULT_VERSION_TABLE, Census, Table
@@ -56,9 +57,7 @@ def take(
 
     Raises RollbackError where `application_role` does not exist or a table cannot be read.
     """
-    identity = connection.execute(IDENTITY).fetchone()
-    assert identity is not None  # noqa: S101 - a session is always in a database
-    database, oid, version, system, size, reset = identity
+    known = identity(connection, version_table)
     try:
         found = connection.execute(TABLES, {"role": application_role}).fetchall()
     except pg_errors.UndefinedObject as error:
@@ -71,6 +70,14 @@ def take(
         rows, digest = _read(connection, schema, relation, content)
         tables[name] = Table(rows, table_oid, inserted, updated, deleted, readable, digest)
     objects = {f"{kind} {name}": _digest(definition) for kind, name, definition in connection.execute(OBJECTS)}
+    return replace(known, tables=tables, sequences=dict(connection.execute(SEQUENCES).fetchall()), objects=objects)
+
+
+def identity(connection: "psycopg.Connection[Any]", version_table: str = DEFAULT_VERSION_TABLE) -> Census:
+    """Which database it is and at which revision, with nothing counted: tables, sequences and objects are empty."""
+    found = connection.execute(IDENTITY).fetchone()
+    assert found is not None  # noqa: S101 - a session is always in a database
+    database, oid, version, system, size, reset = found
     return Census(
         database=database,
         database_oid=oid,
@@ -79,9 +86,9 @@ def take(
         bytes=size,
         stats_reset=reset,
         alembic_heads=heads(connection, version_table),
-        tables=tables,
-        sequences=dict(connection.execute(SEQUENCES).fetchall()),
-        objects=objects,
+        tables={},
+        sequences={},
+        objects={},
     )
 
 

@@ -36,8 +36,12 @@ def make(server: Server, tools: ClientTools, live: str, name: str, data_dir: str
         beside.create(connection, live, name)
         try:
             _fill(server, tools, live, name)
-        except BaseException:
+        except BaseException as error:
             beside.drop(connection, name)
+            if isinstance(error, RollbackError):
+                raise RollbackError(
+                    f"{live} could not be copied, to try the downgrade on it: {error}", "Leave out -e forecast=clone."
+                ) from error
             raise
     return int(needed)
 

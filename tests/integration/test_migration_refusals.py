@@ -1,0 +1,81 @@
+"""What is told and refused before a downgrade begins, and nothing is changed: bad input, bad migrations, and trials on a copy."""
+
+from __future__ import annotations
+
+import pytest
+from downgrades import BAD, BAD_HEAD, MIDDLE, in_the_way, roll_back
+from place import made
+
+pytestmark = [pytest.mark.postgres, pytest.mark.slow, pytest.mark.timeout(900)]
+
+
+@pytest.fixture(scope="module")
+def place():
+    yield from made(BAD)
+
+
+def test_a_trial_on_a_copy_sees_what_is_lost_and_leaves_nothing(place):
+    found = place.fingerprint()
+    answer = roll_back(place, "--check", forecast="clone")
+    assert answer.code == 0, answer.output
+    assert "tried on a copy" in answer
+    assert "its script does not show" not in answer
+    assert place.fingerprint() == found
+
+
+def test_what_fails_on_a_copy_is_refused_before_anything_is_touched(place):
+    with in_the_way(place):
+        found = place.fingerprint()
+        answer = roll_back(place, forecast="clone")
+        assert answer.code != 0
+        assert f"Tried on a copy of the database, revision {MIDDLE} could not be taken back" in answer, answer.output
+        assert "other objects depend on it" in answer
+        assert place.fingerprint() == found
+
+
+def test_a_trial_that_would_reach_the_live_database_ends(place):
+    found = place.fingerprint()
+    facts = place.facts
+    url = f"postgresql+psycopg://{facts['owner']}:{facts['owner_password']}@{facts['host']}:{facts['port']}/{facts['database']}"
+    answer = roll_back(place, forecast="clone", alembic_downgrade_environment={"DATABASE_URL": url})
+    assert answer.code != 0
+    assert "Alembic asked another database than the copy" in answer, answer.output
+    assert place.fingerprint() == found
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"revision": "0000000"}, "0000000"),
+        ({"revision": BAD_HEAD}, "is at revision 19b7f60c3d42 already, so there is nothing to take back"),
+        ({"revision": MIDDLE}, f"No release point is at revision {MIDDLE}"),
+        ({"revision": "-9"}, "-9"),
+        ({"forecast": "guess"}, "Unknown forecast guess. Say static or clone."),
+        ({"revision": "-1", "version": "9.9.9"}, "hunter-1: Version 9.9.9 is not among the releases."),
+        ({"rollback_version_table": "public.other"}, "There is no table public.other"),
+    ],
+)
+def test_bad_input_changes_nothing(place, given, said):
+    found = place.fingerprint()
+    answer = roll_back(place, **given)
+    assert answer.code != 0
+    assert said in answer, answer.output
+    assert place.fingerprint() == found
+
+
+def test_a_migration_that_only_pretends_to_go_back_is_refused(bad_day):
+    found = bad_day.fingerprint()
+    answer = roll_back(bad_day)
+    assert answer.code != 0
+    assert "Revision 4ac9d7180e3b cannot be taken back" in answer
+    assert "-e method=restore" in answer
+    assert bad_day.fingerprint() == found
+
+
+def test_the_policy_may_restore_instead(bad_day):
+    found = bad_day.fingerprint()
+    answer = roll_back(bad_day, "--check", rollback_migration_fallback="restore")
+    assert answer.code == 0, answer.output
+    assert "The policy restores instead of taking migrations back: Revision 4ac9d7180e3b cannot be taken back" in answer
+    assert "Swap the two" in answer
+    assert bad_day.fingerprint() == found
