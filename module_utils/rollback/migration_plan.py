@@ -41,18 +41,13 @@ def for_migration(
     gone = [f"{entry['schema']}.{entry['table']}" for entry in loss["losses"] if entry["kind"] == TABLE]
     to = dict.fromkeys(sorted(application.versions), str(point["version"]))
     # What a step that was tried on a copy loses is known, whatever its script hides.
-    tried = dict(history.get("trial") or {"steps": [], "failed": ""})
+    tried = dict(history.get("trial") or {"steps": [], "failed": "", "back": ""})
     seen = {entry["revision"] for entry in tried["steps"]}
     measured = {**measured, **{f"{DOWN} {entry['revision']}": entry["seconds"] for entry in tried["steps"]}}
-    unfit = [
-        *_irreversible(steps),
-        *([tried["failed"]] if tried["failed"] else []),
-        *(
-            []
-            if request.accept_data_loss
-            else unaccepted([step for step in steps if step["revision"] not in seen], loss)
-        ),
-    ]
+    unfit = [*_irreversible(steps), *([tried["failed"]] if tried["failed"] else [])]
+    if not request.accept_data_loss:
+        unfit += unaccepted([step for step in steps if step["revision"] not in seen], loss)
+        unfit += [_no_way_back(tried["back"])] if tried["back"] else []
     titles = [
         ("stop", f"Stop {application.name} {listed(application.running)}", listed(sorted(to)), "outage"),
         *([("salvage", f"Copy what would be lost to schema {salvage}", "database", "outage")] if salvage else []),
@@ -239,6 +234,13 @@ def unaccepted(steps: Sequence[Mapping[str, Any]], loss: Mapping[str, Any]) -> L
     if not unknown + unkept:
         return []
     return [f"{' '.join(unknown + unkept)} Accept that with -e accept_data_loss=true, {_ELSE_RESTORE}."]
+
+
+def _no_way_back(error: str) -> str:
+    return (
+        f"Tried on a copy of the database, the revisions could not be applied again, so undo.yml would not lead back: {error}"
+        f" Accept that with -e accept_data_loss=true, {_ELSE_RESTORE}."
+    )
 
 
 def _why(step: Mapping[str, Any]) -> str:

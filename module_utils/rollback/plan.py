@@ -37,7 +37,8 @@ BESIDE, IN_PLACE = "beside", "in_place"
 
 @dataclass(frozen=True)
 class Step:
-    """`effect` is what users notice: `none`, `outage`, `hosts` (an outage of one batch of hosts after the other) or `change` (past the point where stopping changes nothing)."""
+    """`effect` is what users notice: `none`, `outage`, `hosts` (an outage of one batch of hosts after the other) or `change`
+    (past the point where stopping changes nothing)."""
 
     id: str
     title: str

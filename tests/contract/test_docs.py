@@ -10,8 +10,8 @@ import yaml
 
 ROOT = Path(__file__).parents[2]
 DOCS = sorted([ROOT / "README.md", *(ROOT / "docs").glob("*.md")])
-CASES = [*(f"B{number}" for number in range(1, 15)), *(f"R{number}" for number in range(1, 28))]
-ROW = re.compile(r"^\| ([BR]\d+) \| (.+) \| (.+) \| (.+) \|$", re.MULTILINE)
+CASES = [f"{kind}{number}" for kind, last in (("B", 14), ("R", 27), ("M", 32)) for number in range(1, last + 1)]
+ROW = re.compile(r"^\| ([BRM]\d+) \| (.+) \| (.+) \| (.+) \|$", re.MULTILINE)
 TEST = re.compile(r"`(tests/[\w/]+\.py)(?:::(\w+))?`")
 LINK = re.compile(r"\]\((?!https?:)([^)#]+)(?:#[^)]*)?\)")
 REFERENCE = (ROOT / "docs" / "reference.md").read_text()

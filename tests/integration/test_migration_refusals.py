@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from downgrades import BAD, BAD_HEAD, MIDDLE, in_the_way, roll_back
 from place import made
@@ -33,6 +35,24 @@ def test_what_fails_on_a_copy_is_refused_before_anything_is_touched(place):
         assert place.fingerprint() == found
 
 
+def test_a_way_back_that_does_not_lead_back_is_refused(place):
+    """A downgrade that forgets its enum type: the upgrade of before then fails on it."""
+    versions = Path(place.facts["app_dir"]) / "releases" / BAD / "migrations" / "versions"
+    (script,) = versions.glob("*_leads_have_calls.py")
+    good = script.read_text()
+    assert "    call_result.drop(op.get_bind())\n" in good
+    script.write_text(good.replace("    call_result.drop(op.get_bind())\n", ""))
+    try:
+        found = place.fingerprint()
+        answer = roll_back(place, forecast="clone")
+        assert place.fingerprint() == found
+    finally:
+        script.write_text(good)
+    assert answer.code != 0
+    assert "could not be applied again, so undo.yml would not lead back" in answer, answer.output
+    assert 'type "call_result" already exists' in answer
+
+
 def test_a_trial_that_would_reach_the_live_database_ends(place):
     found = place.fingerprint()
     facts = place.facts
@@ -61,6 +81,30 @@ def test_bad_input_changes_nothing(place, given, said):
     assert answer.code != 0
     assert said in answer, answer.output
     assert place.fingerprint() == found
+
+
+def test_an_empty_version_table_is_told(place):
+    with place.lab.connect() as connection:
+        connection.execute("DELETE FROM alembic_version")
+        try:
+            answer = roll_back(place)
+        finally:
+            connection.execute("INSERT INTO alembic_version VALUES (%s)", [BAD_HEAD])
+    assert answer.code != 0
+    assert "Table public.alembic_version is empty in hunter, so nothing says which migrations it has" in answer, (
+        answer.output
+    )
+
+
+def test_a_revision_that_the_release_does_not_have_is_told(place):
+    with place.lab.connect() as connection:
+        connection.execute("UPDATE alembic_version SET version_num = 'ffff00001111'")
+        try:
+            answer = roll_back(place)
+        finally:
+            connection.execute("UPDATE alembic_version SET version_num = %s", [BAD_HEAD])
+    assert answer.code != 0
+    assert "The database is at revision ffff00001111, which these migrations do not have." in answer, answer.output
 
 
 def test_a_migration_that_only_pretends_to_go_back_is_refused(bad_day):

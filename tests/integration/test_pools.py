@@ -11,11 +11,12 @@ from contextlib import closing
 from dataclasses import asdict
 
 import database_swap
+import pool_reconnect
 import psycopg
 import pytest
 from clients import WHO, Clients
 from pooler import LOOKER, Pooler, in_front_of
-from servers import Awkward
+from servers import OWNER, Awkward
 from test_swap import ASIDE, INCOMING, doors, planned
 
 from ansible.module_utils.rollback.errors import RollbackError
@@ -25,6 +26,7 @@ from ansible.module_utils.rollback.postgres import pools, swap
 pytestmark = [pytest.mark.pgbouncer, pytest.mark.parametrize("awkward", ["postgres"], indirect=True)]
 
 SERVED_WITHIN_S = 2
+BACKEND = "SELECT pg_backend_pid()"
 
 
 def perform(awkward: Awkward, wanted: swap.Swap, *poolers: Pooler) -> swap.Swapped:
@@ -299,3 +301,26 @@ def test_a_pool_is_looked_at_before_anything_is_touched(awkward):
             f"The pool at 127.0.0.1:{pooler.port} does not list database hunter (it lists awkward),"
             " so it may not be paused for the swap."
         )
+
+
+def test_a_pool_that_reconnects_forgets_the_plans_of_before(awkward):
+    """A session of the pool with a prepared statement fails once its table has changed; a new one does not."""
+    ask = "EXECUTE everything"
+    with awkward.database(), in_front_of(awkward.place, "awkward", "transaction") as pooler:
+        with awkward.as_superuser("awkward") as connection:
+            connection.execute(f"SET ROLE {OWNER}; CREATE TABLE changing (a int, b int)")
+        with pooler.connect() as client:
+            client.execute("PREPARE everything AS SELECT * FROM changing")
+            assert client.execute(ask).fetchall() == []
+            with awkward.as_superuser("awkward") as connection:
+                connection.execute("ALTER TABLE changing DROP COLUMN b")
+            with pytest.raises(psycopg.errors.FeatureNotSupported, match="cached plan must not change result type"):
+                client.execute(ask)
+            before = client.execute(BACKEND).fetchone()
+            console = pooler.pool().server
+            done = pool_reconnect.reconnect(
+                {"pools": [{"dsn": console.dsn, "password": console.password, "database": ""}], "database": "awkward"},
+                check_mode=False,
+            )
+            assert done == {"changed": True, "actions": [f"the pool at 127.0.0.1:{pooler.port} serves again"]}
+            assert client.execute(BACKEND).fetchone() != before

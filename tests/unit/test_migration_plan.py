@@ -50,11 +50,11 @@ def loss(**changes):
 STEPS = [step("ccc", ["bbb"], operation("lossy", "drops column phone")), step("bbb", ["aaa"], operation())]
 
 
-def planned(steps=STEPS, losses=(), the_point=None, obstacles=(), app=None, disagreements=(), **asked):
+def planned(steps=STEPS, losses=(), the_point=None, obstacles=(), app=None, disagreements=(), history=None, **asked):
     return migration_plan.for_migration(
         request(run=RUN, method="migration", **asked),
         (the_point or point()).as_dict(),
-        {"path": steps, "sql": "DROP TABLE x;", "disagreements": list(disagreements)},
+        {"path": steps, "sql": "DROP TABLE x;", "disagreements": list(disagreements), **(history or {})},
         {"losses": list(losses)},
         {
             "census": census(alembic_heads=["ccc"]).as_dict(),
@@ -108,6 +108,37 @@ def test_a_loss_may_be_accepted_and_a_lie_may_not():
     unknown = [step("ccc", ["aaa"], operation("unknown"))]
     assert planned(unknown, [loss(savable=False, reason="no key.")], accept_data_loss=True)["refusals"] == []
     assert planned([step("ccc", ["aaa"], operation("irreversible"))], accept_data_loss=True)["refusals"]
+
+
+UNREADABLE = [step("ccc", ["aaa"], operation("unknown", "Runs what cannot be read."))]
+
+
+def tried(failed="", back="", revisions=("ccc",)):
+    steps = [{"revision": revision, "seconds": 0.7, "vanished": []} for revision in revisions]
+    return {"trial": {"steps": steps, "failed": failed, "back": back}, "unforeseen": []}
+
+
+def test_what_a_trial_has_seen_need_not_be_accepted():
+    assert "cannot be read from it" in planned(UNREADABLE)["refusals"][0]
+    found = planned(UNREADABLE, history=tried())
+    assert (found["refusals"], found["unfit"]) == ([], [])
+    assert [entry["expected_s"] for entry in found["steps"] if entry["id"] == "down ccc"] == [0.7]
+    assert "1 revision down, tried on a copy" in plan.text(found)
+
+
+def test_what_a_trial_has_shown_forbids_the_downgrade():
+    failed = "Tried on a copy of the database, revision bbb could not be taken back: a view depends on it."
+    assert planned(history=tried(failed))["unfit"] == [failed]
+    assert planned(history=tried(failed), accept_data_loss=True)["unfit"] == [failed]
+    (no_way_back,) = planned(history=tried(back="type mood already exists"))["refusals"]
+    assert "could not be applied again, so undo.yml would not lead back: type mood already exists" in no_way_back
+    assert planned(history=tried(back="type mood already exists"), accept_data_loss=True)["refusals"] == []
+
+
+def test_what_a_script_hides_and_a_trial_shows_is_a_warning():
+    seen = loss(kind="rows", columns=[], table="calls")
+    (warning,) = planned(losses=[seen], history={**tried(), "unforeseen": [seen]})["warnings"]
+    assert warning == "Tried on a copy, taking back ccc took away what its script does not show: Rows of public.calls."
 
 
 def test_what_is_good_to_know_forbids_nothing():
