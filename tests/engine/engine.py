@@ -1,0 +1,202 @@
+"""A real Docker engine, a real registry, and an application of three services in a Compose project.
+
+The application is a small one, so that a test takes seconds: it answers with its version, and each version does what its name
+says. The base image is made once with debootstrap, since nothing can be pulled where tests run, and stays on the engine.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import socket
+import subprocess
+import tempfile
+import time
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import real_parts
+
+BASE = "rollback-test/python:bookworm"
+APP = """
+import http.server, os, sys, time
+VERSION = os.environ["VERSION"]
+time.sleep(float(os.environ.get("STARTS_IN", "0")))
+class Handler(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.send_response(500 if "sick" in VERSION else 200)
+        self.send_header("X-App-Version", VERSION)
+        self.end_headers()
+        self.wfile.write(VERSION.encode())
+    def log_message(self, *_):
+        pass
+if "dead" in VERSION:
+    sys.exit("this version does not start")
+if sys.argv[1:] == ["worker"]:
+    import signal
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    while True:
+        time.sleep(1)
+import signal
+signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+http.server.ThreadingHTTPServer(("0.0.0.0", 8000), Handler).serve_forever()
+"""
+ASK = "import urllib.request as r; r.urlopen('http://127.0.0.1:8000/', timeout=1)"
+VERSIONS = ("1.0.0", "1.0.1", "1.0.2-sick", "1.0.3-dead")
+
+
+def docker(*arguments: object, **more: object) -> str:
+    done = subprocess.run(
+        ["docker", *map(str, arguments)], check=False, capture_output=True, text=True, stdin=subprocess.DEVNULL, **more
+    )
+    assert done.returncode == 0, f"docker {arguments}: {done.stderr}"
+    return done.stdout.strip()
+
+
+def base_image() -> str:
+    """Debian with Python, made where the engine does not have it yet."""
+    if docker("image", "ls", "--quiet", BASE):
+        return BASE
+    directory = tempfile.mkdtemp(prefix="rollback-base-")
+    try:
+        root = Path(directory) / "root"
+        subprocess.run(
+            ["debootstrap", "--variant=minbase", "--include=python3", "bookworm", str(root)],
+            check=True,
+            capture_output=True,
+        )
+        with subprocess.Popen(["tar", "-C", str(root), "-c", "."], stdout=subprocess.PIPE) as packed:
+            docker_import = subprocess.run(
+                ["docker", "import", "-", BASE], stdin=packed.stdout, check=True, capture_output=True
+            )
+            assert docker_import.returncode == 0
+    finally:
+        shutil.rmtree(directory, ignore_errors=True)
+    return BASE
+
+
+@contextlib.contextmanager
+def registry() -> Iterator[str]:
+    """A registry on loopback, by address."""
+    directory = Path(tempfile.mkdtemp(prefix="rollback-registry-"))
+    address = f"127.0.0.1:{free_port()}"
+    config = directory / "config.yml"
+    config.write_text(
+        f"version: 0.1\nstorage: {{filesystem: {{rootdirectory: {directory}/data}}, delete: {{enabled: true}}}}\nhttp: {{addr: {address}}}\n"
+    )
+    with (directory / "log").open("wb") as log:
+        process = subprocess.Popen(
+            [shutil.which("docker-registry", path=real_parts.search_path()), "serve", config], stdout=log, stderr=log
+        )
+    try:
+        for _ in range(200):
+            with contextlib.suppress(OSError), urllib.request.urlopen(f"http://{address}/v2/"):
+                break
+            time.sleep(0.05)
+        yield address
+    finally:
+        process.kill()
+        process.wait()
+        shutil.rmtree(directory)
+
+
+def free_port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return int(free.getsockname()[1])
+
+
+def build(repository: str, version: str) -> str:
+    """An image of the application, pushed; returns it by digest."""
+    with tempfile.TemporaryDirectory() as directory:
+        (Path(directory) / "app.py").write_text(APP)
+        (Path(directory) / "Dockerfile").write_text(
+            f'FROM {base_image()}\nENV VERSION={version}\nCOPY app.py /app.py\nENTRYPOINT ["python3", "-u", "/app.py"]\n'
+        )
+        image = f"{repository}:{version}"
+        docker("build", "--quiet", "--tag", image, directory, env={**os.environ, "DOCKER_BUILDKIT": "0"})
+    docker("push", "--quiet", image)
+    (digest,) = (
+        one
+        for one in json.loads(docker("image", "inspect", "--format", "{{json .RepoDigests}}", image))
+        if repository in one
+    )
+    return digest
+
+
+def forget(*images: str) -> None:
+    """Take images from the engine, as a prune does; their tags that keep them stay."""
+    for image in images:
+        subprocess.run(["docker", "image", "rm", "--force", image], check=False, capture_output=True)
+
+
+class Project:
+    """The Compose project `name` in `directory`; `digests` are its images by version."""
+
+    def __init__(self, directory: Path, repository: str, digests: dict[str, str], way: str = "override") -> None:
+        self.directory, self.repository, self.digests, self.way = directory, repository, digests, way
+        self.name = f"rollback-{directory.name[-8:].lower().strip('_')}"
+        self.port = free_port()
+
+    def write(self, version: str, more: dict[str, object] | None = None, api: dict[str, object] | None = None) -> None:
+        image = f"{self.repository}:{version if self.way != 'env' else '${APP_VERSION}'}"
+        check = {
+            "test": ["CMD", "python3", "-c", ASK],
+            "interval": "300ms",
+            "timeout": "2s",
+            "retries": 5,
+            "start_period": "5s",
+        }
+        services = {
+            "api": {
+                "image": image,
+                "healthcheck": check,
+                "ports": [f"127.0.0.1:{self.port}:8000"],
+                "stop_grace_period": "3s",
+            },
+            "worker": {"image": image, "command": ["worker"], "stop_grace_period": "3s"},
+            "store": {"image": BASE, "command": ["sleep", "infinity"], "init": True, "volumes": ["data:/data"]},
+            **(more or {}),
+        }
+        services["api"].update(api or {})
+        (self.directory / "compose.yaml").write_text(json.dumps({"services": services, "volumes": {"data": {}}}))
+        if self.way == "env":
+            (self.directory / ".env").write_text(f"# versions\nAPP_VERSION={version}\nOTHER=1\n")
+
+    def up(self, version: str, **more: object) -> None:
+        self.write(version, **more)
+        self.compose("up", "--detach", "--wait", "--remove-orphans", "--pull", "never")
+
+    def compose(self, *arguments: str) -> str:
+        return docker("compose", "--project-name", self.name, *arguments, cwd=self.directory)
+
+    def answers(self) -> str:
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/", timeout=3) as answer:
+            return str(answer.read().decode())
+
+    def containers(self) -> dict[str, str]:
+        """Running containers by name, with what tells one from a container that was made anew."""
+        ids = docker("ps", "--quiet", "--filter", f"label=com.docker.compose.project={self.name}").split()
+        found = json.loads(docker("inspect", *ids)) if ids else []
+        return {one["Name"].lstrip("/"): f"{one['Id']} {one['State']['StartedAt']}" for one in found}
+
+    def close(self) -> None:
+        subprocess.run(
+            [
+                "docker",
+                "compose",
+                "--project-name",
+                self.name,
+                "down",
+                "--volumes",
+                "--remove-orphans",
+                "--timeout",
+                "1",
+            ],
+            cwd=self.directory,
+            check=False,
+            capture_output=True,
+        )

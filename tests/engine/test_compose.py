@@ -1,0 +1,244 @@
+"""The Compose runtime on a real engine: what runs, what can be had, and switching between versions."""
+
+from __future__ import annotations
+
+import threading
+import time
+import urllib.error
+import urllib.request
+
+import compose_application
+import engine
+import pytest
+
+from ansible.module_utils.rollback.errors import RollbackError
+
+pytestmark = [pytest.mark.docker, pytest.mark.slow]
+
+GOOD, BAD = "1.0.0", "1.0.1"
+SERVICES = ["api", "worker"]
+
+
+def bring(project, state, check_mode=False, **more):
+    variable = {"pin": "env", "variable": "APP_VERSION"} if project.way == "env" else {}
+    given = {
+        "directory": str(project.directory),
+        "project": project.name,
+        "services": SERVICES,
+        "state": state,
+        "wait_s": 15,
+    }
+    known = {name: option.get("default") for name, option in compose_application.ARGUMENT_SPEC.items()}
+    return compose_application.bring({**known, **given, **variable, **more}, check_mode)
+
+
+def target(project, version=GOOD):
+    return dict.fromkeys(SERVICES, project.digests[version])
+
+
+def switched(project, version=GOOD, **more):
+    return bring(project, "switched", version=version, target=target(project, version), **more)
+
+
+def test_what_runs_is_seen_by_digest(project):
+    found = bring(project, "look")
+    assert (found["running"], found["changed"]) == (BAD, False)
+    assert found["artifacts"] == target(project, BAD)
+    assert {GOOD, BAD} <= set(found["releases"])
+
+
+@pytest.mark.parametrize("project", ["override", "env"], indirect=True)
+def test_there_and_back_leaves_the_store_alone_and_twice_changes_nothing(project):
+    store = {name: made for name, made in project.containers().items() if "store" in name}
+    done = switched(project)
+    assert (done["running"], done["changed"], project.answers()) == (GOOD, True, GOOD)
+    there = project.containers()
+    again = switched(project)
+    assert (again["changed"], again["running"]) == (False, GOOD)
+    assert project.containers() == there
+    # What the next deployment reads says so too: `up` changes nothing.
+    project.compose("up", "--detach", "--wait", "--pull", "never")
+    assert project.containers() == there
+    assert switched(project, BAD)["running"] == project.answers() == BAD
+    assert {name: made for name, made in project.containers().items() if "store" in name} == store
+
+
+def test_check_mode_changes_nothing(project):
+    before = project.containers()
+    assert switched(project, check_mode=True)["changed"] is True
+    assert project.containers() == before
+    assert not (project.directory / "compose.override.yaml").exists()
+
+
+@pytest.mark.parametrize("version", ["1.0.2-sick", "1.0.3-dead"])
+def test_a_version_that_does_not_become_healthy_is_put_back(project, version):
+    with pytest.raises(RollbackError, match=r"is not well .*What ran before was put back\."):
+        switched(project, version, wait_s=6)
+    assert project.answers() == BAD
+    assert bring(project, "look")["running"] == BAD
+    assert not (project.directory / "compose.override.yaml").exists()
+
+
+def test_an_image_that_was_pruned_is_had_from_the_registry_before_anything_stops(project):
+    engine.forget(f"{project.repository}:{GOOD}", project.digests[GOOD])
+    before = project.containers()
+    found = bring(project, "ready", version=GOOD, wanted=target(project))
+    assert (found["problems"], found["target"]) == ([], target(project))
+    fetched = bring(project, "fetched", version=GOOD, target=target(project))
+    assert fetched["actions"] == [f"pulled {project.digests[GOOD]}", f"tagged it {project.repository}:rollback-{GOOD}"]
+    assert bring(project, "fetched", version=GOOD, target=target(project))["changed"] is False
+    assert project.containers() == before
+    assert switched(project)["running"] == GOOD
+    engine.docker("tag", project.digests[GOOD], f"{project.repository}:{GOOD}")
+
+
+def test_a_tag_is_found_where_the_ledger_has_no_digest(project):
+    assert bring(project, "ready", version=GOOD)["target"] == target(project)
+
+
+NOWHERE = "127.0.0.1:1/app@sha256:" + "0" * 64
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        ({"wanted": {"api": NOWHERE}}, "is not on this host, and cannot be had"),
+        ({"version": "9.9.9"}, "9.9.9 is not on this host, and cannot be had"),
+    ],
+)
+def test_what_cannot_be_had_is_told_before_anything_stops(project, more, said):
+    before = project.containers()
+    found = bring(project, "ready", **{"version": GOOD, **more})
+    assert any(said in problem for problem in found["problems"]), found["problems"]
+    assert project.containers() == before
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        ({"services": ["api", "mailer"]}, "has no service mailer (it has api, store, worker)"),
+        ({"directory": "/nowhere"}, "There is no directory /nowhere"),
+        ({"client": ["/no/docker"]}, "There is no /no/docker here"),
+        ({"client": ["docker", "--host", "tcp://127.0.0.1:1"]}, "Cannot connect to the Docker daemon"),
+        ({"pin": "env"}, "pin=env needs the name of the variable"),
+    ],
+)
+def test_bad_input_is_one_sentence(project, more, said):
+    with pytest.raises(RollbackError) as refused:
+        bring(project, "ready", version=GOOD, **more)
+    assert said in str(refused.value)
+
+
+def test_a_compose_file_that_cannot_be_read_is_told(project):
+    (project.directory / "compose.yaml").write_text("services: [")
+    with pytest.raises(RollbackError, match="Compose cannot read the project"):
+        bring(project, "look")
+
+
+def test_an_override_of_somebody_else_is_not_written_over(project):
+    (project.directory / "compose.override.yaml").write_text("services: {api: {environment: {MINE: '1'}}}\n")
+    assert any(
+        "was not written by a rollback" in problem for problem in bring(project, "ready", version=GOOD)["problems"]
+    )
+
+
+def test_a_service_of_the_bad_version_is_stopped_and_a_neighbour_is_not(project):
+    image = f"{project.repository}:{BAD}"
+    more = {
+        "beat": {"image": image, "command": ["worker"]},
+        "guest": {"image": engine.BASE, "command": ["sleep", "infinity"], "init": True},
+    }
+    project.up(BAD, more=more)
+    project.write(BAD)  # the files of the good version know neither
+    done = switched(project)
+    assert f"stopped {project.name}-beat-1, whose service this version does not have" in done["actions"]
+    running = {name.removeprefix(f"{project.name}-") for name in project.containers()}
+    assert running == {"api-1", "worker-1", "store-1", "guest-1"}
+
+
+def test_stop_and_start(project):
+    assert bring(project, "stopped")["changed"] is True
+    assert {name.split("-")[-2] for name in project.containers()} == {"store"}
+    assert bring(project, "stopped")["changed"] is False
+    assert bring(project, "started", version=GOOD, target=target(project))["running"] == GOOD
+    assert project.answers() == GOOD
+
+
+def test_a_database_among_the_services_is_refused(project, images):
+    store = f"{images.repository.split('/')[0]}/postgres:15"
+    engine.docker("tag", engine.BASE, store)
+    try:
+        project.write(BAD, more={"db": {"image": store, "command": ["sleep", "infinity"]}})
+        problems = bring(project, "ready", version=GOOD, services=[*SERVICES, "db"], wanted=target(project))["problems"]
+    finally:
+        engine.forget(store)
+    assert any("Service db is a database by its image" in problem for problem in problems)
+
+
+PROXY = """
+import http.server, socket, urllib.request
+class Handler(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        for address in sorted({one[4][0] for one in socket.getaddrinfo("api", 8000, socket.AF_INET)}) * 2:
+            try:
+                with urllib.request.urlopen(f"http://{address}:8000/", timeout=2) as answer:
+                    body = answer.read()
+                self.send_response(200); self.end_headers(); self.wfile.write(body)
+                return
+            except OSError:
+                continue
+        self.send_response(502); self.end_headers()
+    def log_message(self, *_):
+        pass
+http.server.ThreadingHTTPServer(("0.0.0.0", 8000), Handler).serve_forever()
+"""
+
+
+def test_rolling_behind_a_proxy_fails_no_request(project):
+    """The proxy is a small one, that asks the engine's name server for each request, as nginx does with `resolver`."""
+    proxy = {
+        "proxy": {
+            "image": engine.BASE,
+            "command": ["python3", "-c", PROXY],
+            "init": True,
+            "ports": [f"127.0.0.1:{project.port}:8000"],
+            "stop_grace_period": "1s",
+        }
+    }
+    project.compose("stop", "api")
+    project.up(BAD, more=proxy, api={"ports": []})
+    answers, stop = [], threading.Event()
+
+    def ask():
+        while not stop.is_set():
+            try:
+                answers.append(project.answers())
+            except urllib.error.URLError as error:
+                answers.append(str(error))
+            time.sleep(0.01)
+
+    for _ in range(200):
+        try:
+            project.answers()
+            break
+        except OSError:
+            time.sleep(0.05)
+    asking = threading.Thread(target=ask)
+    asking.start()
+    try:
+        done = switched(project, rolling=["api"])
+        time.sleep(0.5)
+    finally:
+        stop.set()
+        asking.join()
+    assert done["running"] == GOOD
+    assert set(answers) == {BAD, GOOD}
+    assert answers[-1] == GOOD
+    assert len([name for name in project.containers() if "-api-" in name]) == 1
+
+
+def test_a_service_with_a_fixed_port_cannot_roll(project):
+    before = project.containers()
+    with pytest.raises(RollbackError, match="Service api has a fixed port or name on the host"):
+        switched(project, rolling=["api"])
+    assert project.containers() == before
