@@ -187,6 +187,11 @@ def pin_of(params):
 
 def bring(params, check_mode):
     state, version, target = params["state"], params["version"], params["target"]
+    if not params["project"] or not params["services"]:
+        raise RollbackError(
+            "The Compose project or its services are not named.",
+            "Set app_rollback_compose_project and app_rollback_compose_services.",
+        )
     project = compose.Project(
         docker=Docker(params["client"], params["timeout_s"]),
         directory=Path(params["directory"]),

@@ -87,9 +87,14 @@ class State:
 
 def _usual_files(directory: Path) -> List[str]:
     """What Compose reads where no file is named."""
-    for name in ("compose.yaml", "compose.yml", "docker-compose.yml", "docker-compose.yaml"):
+    for stem, suffix in (
+        ("compose", "yaml"),
+        ("compose", "yml"),
+        ("docker-compose", "yml"),
+        ("docker-compose", "yaml"),
+    ):
+        name, override = f"{stem}.{suffix}", f"{stem}.override.{suffix}"
         if (directory / name).exists():
-            override = Path(name).with_suffix(f".override{Path(name).suffix}").name
             return [name, *([override] if (directory / override).exists() else [])]
     return []
 

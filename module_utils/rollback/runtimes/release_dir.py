@@ -106,6 +106,8 @@ def _link(host: Host, version: str) -> None:
 
 
 def _run(argv: Sequence[str], timeout_s: float, what: str) -> None:
+    if not argv:
+        raise RollbackError(f"There is no {what} command.", f"Set app_rollback_{what}_command.")
     # Into a file: what a command leaves running in the background keeps its output, and a pipe would never end.
     with tempfile.TemporaryFile() as output:
         try:
