@@ -64,6 +64,10 @@ test: setup-dev ## Run every test this machine can run, and say which real parts
 chaos: setup-dev ## Kill what takes part in a run, cut connections and fill disks, at every point (TEST_ARGS="-k module")
 	$(PYTEST) tests/chaos $(TEST_ARGS)
 
+.PHONY: engine
+engine: setup-dev ## Switch versions of an application in containers (needs a Docker engine, Compose, docker-registry, debootstrap)
+	$(BIN)/python -m pytest tests/engine $(TEST_ARGS)
+
 .PHONY: scenarios
 scenarios: setup-dev ## Run the Molecule scenarios, which play the real playbooks from beginning to end
 	$(BIN)/python -m pytest --numprocesses=2 tests/scenarios $(TEST_ARGS)
