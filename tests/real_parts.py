@@ -105,6 +105,12 @@ def own_file_system() -> Found | None:
     return Found("tmpfs", Path(tempfile.gettempdir()))
 
 
+def own_accounts() -> Found | None:
+    """Whether users can be added here; the program that adds them tells no version."""
+    place = shutil.which("useradd", path=search_path())
+    return Found("useradd", Path(place)) if place and os.geteuid() == 0 else None
+
+
 PARTS = (
     Part(
         "postgres",
@@ -161,6 +167,13 @@ PARTS = (
         "disks that fill up",
         own_file_system,
         "run as root, where mounting is allowed",
+    ),
+    Part(
+        "accounts",
+        "accounts of this machine",
+        "PostgreSQL runs as a user of its own, made when it is first needed",
+        own_accounts,
+        "run as root",
     ),
     Part(
         "molecule",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import locale
 import os
 import re
@@ -189,8 +190,22 @@ def system_user() -> str | None:
     """The user that PostgreSQL runs as, when that is another one than ours."""
     if os.geteuid() != 0:
         return None
-    _pgserver().ensure_user_exists(SYSTEM_USER)
+    ensure_user(SYSTEM_USER)
     return SYSTEM_USER
+
+
+def ensure_user(name: str) -> None:
+    """Add the user unless it is there. One at a time: a second useradd meanwhile fails, or changes the user's number."""
+    accounts = os.open("/etc", os.O_RDONLY)
+    try:
+        fcntl.flock(accounts, fcntl.LOCK_EX)
+        _pgserver().ensure_user_exists(name)
+    except subprocess.CalledProcessError as error:
+        raise PostgresError(
+            f"User {name}, as whom PostgreSQL is to run, was not added: {error.stderr.strip()}"
+        ) from error
+    finally:
+        os.close(accounts)
 
 
 def own(path: Path) -> None:
