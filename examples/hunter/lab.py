@@ -22,7 +22,7 @@ import time
 import uuid
 import xmlrpc.client
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -123,12 +123,14 @@ class Lab:
         hunter_python: Path | str | None = None,
         postgres_bin: Path | str | None = None,
         say: Callable[[str], None] = lambda line: None,
+        listen: Sequence[str] = (),
     ) -> None:
         self.home = Path(home).expanduser().resolve()
         # absolute(), not resolve(): the interpreter of a virtual environment is a link out of it.
         self.hunter_python = Path(hunter_python).expanduser().absolute() if hunter_python else None
         self.postgres_bin = Path(postgres_bin).expanduser().resolve() if postgres_bin else None
         self.say = say
+        self.listen = listen
         self._facts_file = self.home / "lab.json"
         self._conf_file = self.home / "supervisord.conf"
         self._provisioned = self.home / "provisioned"
@@ -351,6 +353,7 @@ class Lab:
             "operator_password": before.get("operator_password") or secrets.token_hex(16),
             "host": "127.0.0.1",
             "port": port,
+            "listen": list(self.listen or before.get("listen", ())),
             "socket_dir": str(self._make_socket_dir(before.get("socket_dir"))),
             "postgres_bin": str(bin_dir),
             "postgres_version": throwaway_postgres.version(bin_dir),
@@ -497,6 +500,7 @@ class Lab:
             data_dir=self.home / "postgres",
             socket_dir=Path(facts["socket_dir"]),
             port=facts["port"],
+            listen=facts.get("listen", ()),
         )
 
     def _live_version(self, facts: dict[str, Any]) -> str | None:
@@ -618,6 +622,9 @@ def _arguments() -> argparse.Namespace:
     commands = parser.add_subparsers(dest="command", required=True)
     up = commands.add_parser("up", help="start PostgreSQL and what was deployed")
     up.add_argument("--postgres-bin", type=Path, help="another PostgreSQL, such as /usr/lib/postgresql/15/bin")
+    up.add_argument(
+        "--listen", action="append", default=[], help="an address besides loopback, such as Docker's bridge"
+    )
     deploy = commands.add_parser("deploy", help="deploy a version of Hunter")
     deploy.add_argument("version", choices=_known_versions())
     commands.add_parser("fill", help="write sample data").add_argument("--rows", type=int, default=ROWS)
@@ -629,7 +636,8 @@ def _arguments() -> argparse.Namespace:
 
 
 def _run(arguments: argparse.Namespace) -> int:
-    lab = Lab(arguments.home, arguments.hunter_python, getattr(arguments, "postgres_bin", None), say=print)
+    postgres_bin, listen = getattr(arguments, "postgres_bin", None), getattr(arguments, "listen", ())
+    lab = Lab(arguments.home, arguments.hunter_python, postgres_bin, say=print, listen=listen)
     began = time.monotonic()
     match arguments.command:
         case "up":

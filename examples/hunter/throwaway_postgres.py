@@ -22,16 +22,17 @@ from psycopg import sql
 SYSTEM_USER = "pgserver"
 
 HBA = """\
-# The socket lies in a directory that only the owner of this laboratory can enter.
+# The socket lies in a directory that only the owner of this laboratory can enter. `samenet` are this machine and the
+# networks that it is part of, of containers too; what it listens on is in laboratory.conf.
 local all postgres                trust
 local all all                     scram-sha-256
 host  all postgres all            reject
-host  all all      127.0.0.1/32   scram-sha-256
+host  all all      samenet        scram-sha-256
 """
 
 # Nothing here has to survive a power failure.
 SETTINGS = """\
-listen_addresses = '127.0.0.1'
+listen_addresses = '{listen}'
 port = {port}
 unix_socket_directories = '{socket_dir}'
 unix_socket_permissions = 0700
@@ -63,6 +64,8 @@ class Server:
     data_dir: Path
     socket_dir: Path
     port: int
+    # Besides loopback, such as Docker's bridge for an application in containers.
+    listen: Sequence[str] = ()
 
     @property
     def version(self) -> str:
@@ -101,7 +104,8 @@ class Server:
             open_way(self.bin_dir, say)
             open_way(self.data_dir, say)
         settings = self.data_dir / "laboratory.conf"
-        settings.write_text(SETTINGS.format(port=self.port, socket_dir=self.socket_dir))
+        listen = ",".join(["127.0.0.1", *self.listen])
+        settings.write_text(SETTINGS.format(port=self.port, socket_dir=self.socket_dir, listen=listen))
         own(settings)
 
     def _initdb_options(self) -> list[str]:

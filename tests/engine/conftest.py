@@ -24,8 +24,8 @@ class Images:
 
 @pytest.fixture(scope="session")
 def images() -> Iterator[Images]:
-    with engine.registry() as address:
-        repository = f"{address}/app"
+    with engine.registry() as registry:
+        repository = f"{registry.address}/app"
         digests = {version: engine.build(repository, version) for version in engine.VERSIONS}
         yield Images(repository, digests)
         for version in engine.VERSIONS:

@@ -1,26 +1,23 @@
-"""A real Docker engine, a real registry, and an application of three services in a Compose project.
+"""On a real Docker engine, with a real registry: an application of three services in a Compose project.
 
 The application is a small one, so that a test takes seconds: it answers with its version, and each version does what its name
-says. The base image is made once with debootstrap, since nothing can be pulled where tests run, and stays on the engine.
+says. Base image and registry are those of Hunter's images.
 """
 
 from __future__ import annotations
 
-import contextlib
 import json
-import os
-import shutil
-import socket
 import subprocess
+import sys
 import tempfile
-import time
 import urllib.request
-from collections.abc import Iterator
 from pathlib import Path
 
-import real_parts
+sys.path.insert(0, str(Path(__file__).parents[2] / "examples" / "hunter"))
+from images import BASE, base_image, digest, docker, forget, free_port, registry
 
-BASE = "rollback-test/python:bookworm"
+__all__ = ["BASE", "VERSIONS", "Project", "build", "docker", "forget", "registry"]
+
 APP = """
 import http.server, os, sys, time
 VERSION = os.environ["VERSION"]
@@ -48,67 +45,6 @@ ASK = "import urllib.request as r; r.urlopen('http://127.0.0.1:8000/', timeout=1
 VERSIONS = ("1.0.0", "1.0.1", "1.0.2-sick", "1.0.3-dead")
 
 
-def docker(*arguments: object, **more: object) -> str:
-    done = subprocess.run(
-        ["docker", *map(str, arguments)], check=False, capture_output=True, text=True, stdin=subprocess.DEVNULL, **more
-    )
-    assert done.returncode == 0, f"docker {arguments}: {done.stderr}"
-    return done.stdout.strip()
-
-
-def base_image() -> str:
-    """Debian with Python, made where the engine does not have it yet."""
-    if docker("image", "ls", "--quiet", BASE):
-        return BASE
-    directory = tempfile.mkdtemp(prefix="rollback-base-")
-    try:
-        root = Path(directory) / "root"
-        subprocess.run(
-            ["debootstrap", "--variant=minbase", "--include=python3", "bookworm", str(root)],
-            check=True,
-            capture_output=True,
-        )
-        with subprocess.Popen(["tar", "-C", str(root), "-c", "."], stdout=subprocess.PIPE) as packed:
-            docker_import = subprocess.run(
-                ["docker", "import", "-", BASE], stdin=packed.stdout, check=True, capture_output=True
-            )
-            assert docker_import.returncode == 0
-    finally:
-        shutil.rmtree(directory, ignore_errors=True)
-    return BASE
-
-
-@contextlib.contextmanager
-def registry() -> Iterator[str]:
-    """A registry on loopback, by address."""
-    directory = Path(tempfile.mkdtemp(prefix="rollback-registry-"))
-    address = f"127.0.0.1:{free_port()}"
-    config = directory / "config.yml"
-    config.write_text(
-        f"version: 0.1\nstorage: {{filesystem: {{rootdirectory: {directory}/data}}, delete: {{enabled: true}}}}\nhttp: {{addr: {address}}}\n"
-    )
-    with (directory / "log").open("wb") as log:
-        process = subprocess.Popen(
-            [shutil.which("docker-registry", path=real_parts.search_path()), "serve", config], stdout=log, stderr=log
-        )
-    try:
-        for _ in range(200):
-            with contextlib.suppress(OSError), urllib.request.urlopen(f"http://{address}/v2/"):
-                break
-            time.sleep(0.05)
-        yield address
-    finally:
-        process.kill()
-        process.wait()
-        shutil.rmtree(directory)
-
-
-def free_port() -> int:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return int(free.getsockname()[1])
-
-
 def build(repository: str, version: str) -> str:
     """An image of the application, pushed; returns it by digest."""
     with tempfile.TemporaryDirectory() as directory:
@@ -117,20 +53,9 @@ def build(repository: str, version: str) -> str:
             f'FROM {base_image()}\nENV VERSION={version}\nCOPY app.py /app.py\nENTRYPOINT ["python3", "-u", "/app.py"]\n'
         )
         image = f"{repository}:{version}"
-        docker("build", "--quiet", "--tag", image, directory, env={**os.environ, "DOCKER_BUILDKIT": "0"})
+        docker("build", "--quiet", "--tag", image, directory, environment={"DOCKER_BUILDKIT": "0"})
     docker("push", "--quiet", image)
-    (digest,) = (
-        one
-        for one in json.loads(docker("image", "inspect", "--format", "{{json .RepoDigests}}", image))
-        if repository in one
-    )
-    return digest
-
-
-def forget(*images: str) -> None:
-    """Take images from the engine, as a prune does; their tags that keep them stay."""
-    for image in images:
-        subprocess.run(["docker", "image", "rm", "--force", image], check=False, capture_output=True)
+    return digest(image)
 
 
 class Project:
