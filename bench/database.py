@@ -133,9 +133,9 @@ class Bench:
                 f" INSERT INTO public.plans SELECT n, 'plan ' || n FROM generate_series({MARKERS} + 1, {MARKERS} + 10) n; COMMIT"
             )
 
-    def back_up(self, backup_format: str) -> Manifest:
-        """A proven backup in `backup_format`; only the custom one is compressed, as pg_dump does by itself."""
-        compression = names.NONE if backup_format == names.PLAIN else names.GZIP
+    def back_up(self, backup_format: str, compression: str = "") -> Manifest:
+        """A proven backup in `backup_format`; unless told otherwise only the custom one is compressed, as pg_dump does by itself."""
+        compression = compression or (names.NONE if backup_format == names.PLAIN else names.GZIP)
         request = create.Request(
             self.backups,
             NAME,

@@ -23,11 +23,12 @@ Result = TypeVar("Result")
 
 @dataclass
 class Timed:
-    """Seconds of each part, by name; `began` and `ended` on the machine's monotonic clock."""
+    """Seconds of each part, by name; `began` and `ended` on the machine's monotonic clock. `told` is what parts say of themselves."""
 
     began: float = field(default_factory=time.monotonic)
     ended: float = 0.0
     parts: dict[str, float] = field(default_factory=dict)
+    told: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     @contextmanager
     def part(self, name: str) -> Iterator[None]:
@@ -47,8 +48,9 @@ class _StepsAsParts(NoJournal):
 
     @contextmanager
     def step(self, name: str, **data: Any) -> Iterator[dict[str, Any]]:
+        self._timed.told[name] = {}
         with self._timed.part(name):
-            yield {}
+            yield self._timed.told[name]
 
 
 def in_child(work: Callable[..., Result], *arguments: Any) -> Result:
@@ -72,6 +74,18 @@ def plan_page(bench: Bench, backup: Path) -> Timed:
             client_tools.run([psql, f"--dbname={server.conninfo()}", "-c", command], server.environment())
     with timed.part("load"), backup.open("rb") as dump:
         client_tools.run([psql, f"--dbname={server.conninfo(NAME)}"], server.environment(), stdin=dump)
+    return timed
+
+
+def psql(bench: Bench, backup: Path) -> Timed:
+    """psql into a fresh database, and nothing else."""
+    server, timed = bench.server, Timed()
+    with timed.part("create"), server.connect() as connection:
+        beside.create(connection, NAME, FRESH)
+    with timed.part("load"), backup.open("rb") as dump:
+        argv = [bench.tools.path("psql"), f"--dbname={server.conninfo(FRESH)}"]
+        client_tools.run(argv, server.environment(), stdin=dump)
+    bench.drop(FRESH)
     return timed
 
 

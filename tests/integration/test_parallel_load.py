@@ -106,7 +106,7 @@ def loaded_in_parallel(monkeypatch) -> list[str]:
 
     def load(server, database, blocks, jobs):
         loaded.append(database)
-        real(server, database, blocks, jobs)
+        return real(server, database, blocks, jobs)
 
     monkeypatch.setattr(parallel_load, "load", load)
     return loaded

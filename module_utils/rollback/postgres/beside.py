@@ -9,7 +9,7 @@ from __future__ import annotations
 import subprocess
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Dict, List
+from typing import TYPE_CHECKING, Any, Dict, List, Optional
 
 from ansible.module_utils.rollback import worker
 from ansible.module_utils.rollback.backups import files, plain_sections
@@ -18,6 +18,7 @@ from ansible.module_utils.rollback.errors import RollbackError
 from ansible.module_utils.rollback.postgres import client_tools, parallel_load
 from ansible.module_utils.rollback.postgres.client_tools import ClientTools
 from ansible.module_utils.rollback.postgres.load_settings import as_options, load_settings
+from ansible.module_utils.rollback.postgres.parallel_load import Shares
 from ansible.module_utils.rollback.postgres.server import Server
 from ansible.module_utils.rollback.postgres.sessions import end_sessions
 
@@ -77,8 +78,10 @@ def create_like(connection: "psycopg.Connection[Any]", like: Dict[str, Any], nam
     return oid_of(connection, name)
 
 
-def load(server: Server, tools: ClientTools, backup: Path, database: str, jobs: int) -> None:
+def load(server: Server, tools: ClientTools, backup: Path, database: str, jobs: int) -> Optional[Shares]:
     """Load `backup` into the empty `database` over `jobs` connections; raises RollbackError with the first error.
+
+    Returns where the time went, unless a client program did it.
 
     Archives too are loaded as the SQL that pg_restore makes of them: that is quicker than pg_restore's own jobs, of which
     each has a whole table to itself. A dump that is not pg_dump's own output, or has INSERT statements, is left to psql or pg_restore.
@@ -91,15 +94,14 @@ def load(server: Server, tools: ClientTools, backup: Path, database: str, jobs: 
     if side_by_side:
         try:
             with files.open_as_sql(backup, backup_format, compression, tools) as dump:
-                parallel_load.load(server, database, files.blocks(dump), jobs)
+                return parallel_load.load(server, database, files.blocks(dump), jobs)
         except EOFError as error:
             raise files.unreadable(backup, error) from error
-        return
     target = f"--dbname={server.conninfo(database)}"
     if backup_format != PLAIN:
         argv = [tools.path("pg_restore"), target, "--no-password", "--exit-on-error", f"--jobs={jobs}", str(backup)]
         client_tools.run(argv, {**server.environment(), "PGOPTIONS": as_options(load_settings(jobs))})
-        return
+        return None
     argv = [
         tools.path("psql"),
         target,
@@ -112,6 +114,7 @@ def load(server: Server, tools: ClientTools, backup: Path, database: str, jobs: 
     ]
     with files.open_as_sql(backup, backup_format, compression, tools) as dump:
         _feed(argv, server, dump)
+    return None
 
 
 def analyse(server: Server, tools: ClientTools, database: str, jobs: int) -> None:

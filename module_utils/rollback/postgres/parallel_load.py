@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import itertools
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Callable, Dict, Iterable, Iterator, List, Optional, Set, Tuple
 
 from ansible.module_utils.rollback.backups import plain_sections
@@ -33,18 +35,37 @@ SELECT set_config(name, '0', false) FROM pg_settings
 WHERE name IN ('idle_session_timeout', 'idle_in_transaction_session_timeout', 'transaction_timeout')"""
 
 
-def load(server: Server, database: str, blocks: Iterable[bytes], jobs: int) -> None:
+@dataclass
+class Shares:
+    """Seconds of a load: what went on over all connections (`rows_s`, `builds_s`), and what more of them make no faster.
+
+    The latter are `reading_s`, a part of `rows_s` in which the file is read, unpacked and cut; `alone_s`, in which the first
+    connection works by itself; and `longest_build_s`.
+    """
+
+    rows_s: float = 0.0
+    reading_s: float = 0.0
+    builds_s: float = 0.0
+    longest_build_s: float = 0.0
+    alone_s: float = 0.0
+
+
+def load(server: Server, database: str, blocks: Iterable[bytes], jobs: int) -> Shares:
     """Load a plain dump, given as blocks of any size, into the empty `database` over `jobs` connections.
 
     Rows of a table that takes several connections may come to lie in another order. Raises RollbackError at the first
     error with PostgreSQL's words and what was being loaded; EOFError where the dump breaks off.
     """
+    began = time.monotonic()
     with ExitStack() as stack:
         sessions = [_Session(stack.enter_context(server.connect(database)), jobs) for _ in range(jobs)]
         loader = _Loader(sessions)
         for entry in plain_sections.entries(blocks):
             loader.load(entry)
         loader.build()
+    shares = loader.shares
+    shares.alone_s = time.monotonic() - began - shares.rows_s - shares.builds_s
+    return shares
 
 
 class _Session:
@@ -96,6 +117,7 @@ class _Loader:
 
     def __init__(self, sessions: List[_Session]) -> None:
         self._sessions, self._first = sessions, sessions[0]
+        self.shares = Shares()
         self._sizes: Dict[bytes, int] = {}  # bytes of its rows in the dump, by a table's plain name
         self._partitioned: Set[bytes] = set()
         self._builds: List[Build] = []
@@ -126,7 +148,9 @@ class _Loader:
         """Bring the builds that wait to their end."""
         if self._builds:
             queue = _Queue(builds.in_order(self._builds, self._sizes))
-            _together(self._sessions, queue.work, queue.stop)
+            with _timed(self.shares, "builds_s"):
+                _together(self._sessions, queue.work, queue.stop)
+            self.shares.longest_build_s = max(self.shares.longest_build_s, queue.longest_s)
         for entry, statement in self._after_builds:
             self._first.run(entry, statement)
         self._builds, self._after_builds = [], []
@@ -140,8 +164,9 @@ class _Loader:
         if len(head) < 2:
             self._first.copy(entry, head)
         else:
-            shared = _Shared(itertools.chain(head, rows))
-            _together(self._sessions, lambda session: session.copy(entry, shared), shared.stop)
+            shared = _Shared(itertools.chain(head, rows), self.shares)
+            with _timed(self.shares, "rows_s"):
+                _together(self._sessions, lambda session: session.copy(entry, shared), shared.stop)
             table = builds.plain_name(entry.table)
             self._sizes[table] = self._sizes.get(table, 0) + shared.bytes
 
@@ -149,8 +174,9 @@ class _Loader:
 class _Shared:
     """Blocks for several threads: whoever is free takes the next, and reads it from the file."""
 
-    def __init__(self, blocks: Iterator[bytes]) -> None:
+    def __init__(self, blocks: Iterator[bytes], shares: Shares) -> None:
         self._blocks, self._lock, self._stopped = blocks, threading.Lock(), False
+        self._shares = shares
         self.bytes = 0
 
     def __iter__(self) -> "_Shared":
@@ -160,7 +186,8 @@ class _Shared:
         with self._lock:
             if self._stopped:
                 raise StopIteration
-            block = next(self._blocks)
+            with _timed(self._shares, "reading_s"):
+                block = next(self._blocks)
             self.bytes += len(block)
             return block
 
@@ -174,13 +201,16 @@ class _Queue:
     def __init__(self, waiting: List[Build]) -> None:
         self._waiting, self._changed = waiting, threading.Condition()
         self._running: List[Build] = []
+        self.longest_s = 0.0
 
     def work(self, session: _Session) -> None:
         for build in iter(self._take, None):
+            began = time.monotonic()
             try:
                 session.build(build)
             finally:
                 with self._changed:
+                    self.longest_s = max(self.longest_s, time.monotonic() - began)
                     self._running.remove(build)
                     self._changed.notify_all()
 
@@ -214,6 +244,16 @@ def _together(sessions: List[_Session], work: "Callable[[_Session], None]", stop
                 with suppress(psycopg.Error):  # where the server is gone, what is told is the first error
                     session.connection.cancel()
             raise
+
+
+@contextmanager
+def _timed(shares: Shares, name: str) -> Iterator[None]:
+    """Add the seconds of what is inside. Nobody else adds to the same ones meanwhile."""
+    began = time.monotonic()
+    try:
+        yield
+    finally:
+        setattr(shares, name, getattr(shares, name) + time.monotonic() - began)
 
 
 def _failure(entry: Entry, error: "psycopg.Error") -> RollbackError:

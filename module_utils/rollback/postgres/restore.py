@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Dict, List, Optional, Union
 
@@ -92,10 +92,12 @@ def fill(
     progress: Progress,
 ) -> Restored:
     """Load, set up, analyse and compare the empty database `request.into`, telling how far it is. Raises RollbackError."""
-    with journal.step("load", backup=request.backup.name, jobs=request.jobs):
+    with journal.step("load", backup=request.backup.name, jobs=request.jobs) as result:
         progress.say("load", f"{request.backup.name} ({size(manifest.bytes)})")
         with Observer(server, request.into, "load", manifest.census, progress):
-            database.load(server, tools, request.backup, request.into, request.jobs)
+            shares = database.load(server, tools, request.backup, request.into, request.jobs)
+        if shares:
+            result.update({name: round(seconds, 3) for name, seconds in asdict(shares).items()})
     with journal.step("settings") as result:
         result["carried_over"] = settings.apply(connection, outside, request.into)
     with journal.step("analyse"):
