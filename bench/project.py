@@ -17,7 +17,7 @@ from ansible.module_utils.rollback import forecast  # noqa: E402
 from ansible.module_utils.rollback.backups import create, names, proof  # noqa: E402
 from ansible.module_utils.rollback.backups.manifest import Manifest  # noqa: E402
 from ansible.module_utils.rollback.journal import NoJournal  # noqa: E402
-from ansible.module_utils.rollback.postgres import beside, census, client_tools, restore, swap  # noqa: E402
+from ansible.module_utils.rollback.postgres import beside, census, client_tools, restore, snapshot, swap  # noqa: E402
 from ansible.module_utils.rollback.postgres.server import Server  # noqa: E402
 
 __all__ = [
@@ -34,5 +34,6 @@ __all__ = [
     "names",
     "proof",
     "restore",
+    "snapshot",
     "swap",
 ]

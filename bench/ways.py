@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from database import NAME, OWNER, Bench
-from project import NoJournal, beside, client_tools, proof, restore, swap
+from project import NoJournal, beside, client_tools, proof, restore, snapshot, swap
 
 INTO, ASIDE, FRESH = f"{NAME}__restore_bench", f"{NAME}__before_bench", f"{NAME}_fresh"
 VERSION_TABLE = "public.alembic_version"
@@ -112,12 +112,23 @@ def restore_beside(bench: Bench, backup: Path) -> tuple[Timed, int]:
     return timed, restored.oid
 
 
-def swap_in(bench: Bench, incoming_oid: int) -> Timed:
+def from_snapshot(bench: Bench, path: Path) -> tuple[Timed, int]:
+    """The same of a snapshot: prove, settings, compare."""
+    server, timed = bench.server, Timed()
+    with server.connect() as connection:
+        with timed.part("prove"):
+            _, found = snapshot.prove(connection, path)
+        request = restore.Request(NAME, found.snapshot, path, JOBS, VERSION_TABLE, application_role=OWNER)
+        restored = restore.from_snapshot(server, connection, request, _StepsAsParts(timed))
+    return timed, restored.oid
+
+
+def swap_in(bench: Bench, incoming_oid: int, incoming: str = INTO) -> Timed:
     """The second half: the restored database takes the live name."""
     timed = Timed()
     with timed.part("swap"), bench.server.connect() as connection:
         live_oid = beside.oid_of(connection, NAME)
-        swap.perform(connection, swap.Swap(NAME, INTO, ASIDE, live_oid, incoming_oid))
+        swap.perform(connection, swap.Swap(NAME, incoming, ASIDE, live_oid, incoming_oid))
     return timed
 
 

@@ -8,6 +8,7 @@ short_description: Read a backup whole, compare it with its manifest, and find w
 description:
   - Checks every checksum, then reads the dump from its first byte to its last and compares the rows of every table.
   - A truncated or damaged dump, a dump of something else, and one that would leave its database are refused. It changes nothing.
+  - Of a snapshot, the copy that its manifest is about must still be on the server. Its rows are counted by the restore.
   - Then the server is asked for the roles, extensions, locales, tablespaces and settings that the dump names, and for room.
 options:
   dsn:
@@ -72,7 +73,7 @@ manifest:
   type: dict
   sample: {backup: backup_pre_v1.1.0_20261122_030100.dump, format: custom, created_at: "2026-11-22T03:01:00.000Z"}
 client_version:
-  description: Version of the client tools that were used.
+  description: Version of the client tools that were used; empty for a snapshot.
   returned: success
   type: str
   sample: "18.4"
@@ -91,15 +92,21 @@ free_bytes:
   returned: success
   type: int
   sample: 53687091200
+snapshot:
+  description: Name and OID of the copy, and its server; empty for a dump.
+  returned: success
+  type: dict
+  sample: {snapshot: hunter__snapshot_20261122T030100Z, oid: 17411, system_identifier: "7575438270128378911"}
 """
 
 import shutil
+from dataclasses import asdict
 from pathlib import Path
 
 from ansible.module_utils.rollback import module
-from ansible.module_utils.rollback.backups import proof
+from ansible.module_utils.rollback.backups import files, names, proof
 from ansible.module_utils.rollback.census import DEFAULT_VERSION_TABLE
-from ansible.module_utils.rollback.postgres import client_tools, lacking, room
+from ansible.module_utils.rollback.postgres import client_tools, lacking, room, snapshot
 from ansible.module_utils.rollback.postgres.server import ARGUMENTS, Server
 
 ARGUMENT_SPEC = {
@@ -116,6 +123,8 @@ ARGUMENT_SPEC = {
 
 def prove(params, check_mode):
     server, path = Server.of(params["dsn"], params["password"]), Path(params["path"])
+    if files.sniff(path)[0] == names.SNAPSHOT:
+        return prove_snapshot(server, path)
     tools = client_tools.find(client_tools.major_of(params["server_version"]), params["client_bin_dir"] or None)
     manifest, needs = proof.prove(path, params["version_table"], tools)
     with server.connect(params["database"]) as connection:
@@ -130,6 +139,21 @@ def prove(params, check_mode):
         "problems": problems,
         "notes": notes,
         "free_bytes": shutil.disk_usage(path.parent).free,
+        "snapshot": {},
+    }
+
+
+def prove_snapshot(server, path):
+    with server.connect() as connection:
+        manifest, found = snapshot.prove(connection, path)
+    return {
+        "changed": False,
+        "manifest": manifest.as_dict(),
+        "client_version": "",
+        "problems": [],
+        "notes": [],
+        "free_bytes": shutil.disk_usage(path.parent).free,
+        "snapshot": asdict(found),
     }
 
 

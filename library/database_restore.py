@@ -9,6 +9,7 @@ description:
   - Creates the database with owner, encoding and locale of the live one, loads the backup and stops at the first error.
   - Then carries over the settings, collects statistics, and compares the result with the manifest.
   - The live database is not touched. Where anything fails, the new database is dropped.
+  - A snapshot is there already. It is set up and compared, and stays where that fails, or where it is no longer needed.
   - Called again in the same run, it waits for an earlier attempt that still works, keeps a database that was already
     compared, and makes any other anew.
   - Within a run it writes lines of progress into C(progress.log) beside the journal.
@@ -26,7 +27,7 @@ options:
     type: str
     required: true
   into:
-    description: Name of the database to create.
+    description: Name of the database to create, or of the snapshot.
     type: str
     required: true
   backup:
@@ -102,10 +103,12 @@ actions:
 from pathlib import Path
 
 from ansible.module_utils.rollback import module
+from ansible.module_utils.rollback.backups import files, names
 from ansible.module_utils.rollback.census import DEFAULT_VERSION_TABLE
 from ansible.module_utils.rollback.journal import journal_in
 from ansible.module_utils.rollback.postgres import client_tools, restore
 from ansible.module_utils.rollback.postgres.beside import oid_of
+from ansible.module_utils.rollback.postgres.names import is_snapshot
 from ansible.module_utils.rollback.postgres.server import ARGUMENTS, Server
 
 ARGUMENT_SPEC = {
@@ -134,27 +137,29 @@ def beside(params, check_mode):
             "rows": 0,
             "actions": [f"would restore {params['backup']} into {params['into']}"],
         }
+    request = restore.Request(
+        live=params["live"],
+        into=params["into"],
+        backup=Path(params["backup"]),
+        jobs=params["jobs"],
+        version_table=params["version_table"],
+        application_role=params["application_role"] or None,
+        target_s=params["target_s"],
+    )
+    journal = journal_in(params["run_dir"])
     with server.connect() as connection:
+        if files.sniff(request.backup)[0] == names.SNAPSHOT:
+            return restore.from_snapshot(server, connection, request, journal).as_dict()
         tools = client_tools.find(connection.info.server_version // 10000, params["client_bin_dir"] or None)
-        request = restore.Request(
-            live=params["live"],
-            into=params["into"],
-            backup=Path(params["backup"]),
-            jobs=params["jobs"],
-            version_table=params["version_table"],
-            application_role=params["application_role"] or None,
-            target_s=params["target_s"],
-        )
-        restored = restore.beside(server, connection, tools, request, journal_in(params["run_dir"]))
-    return restored.as_dict()
+        return restore.beside(server, connection, tools, request, journal).as_dict()
 
 
 def absent(server, params, check_mode):
     with server.connect() as connection:
         journal = journal_in(params["run_dir"])
-        there = oid_of(connection, params["into"]) != 0
+        there = oid_of(connection, params["into"]) != 0 and not is_snapshot(params["into"], params["live"])
         if not check_mode:
-            restore.drop(connection, params["into"], journal)
+            restore.drop(connection, params["live"], params["into"], journal)
     return {"changed": there, "oid": 0, "rows": 0, "actions": [f"dropped {params['into']}"] if there else []}
 
 

@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Dict, List, Mapping, Sequence, Tuple
 
 from ansible.module_utils.rollback import forecast, identity, migration_lines
+from ansible.module_utils.rollback.backups.names import SNAPSHOT
 from ansible.module_utils.rollback.census import Census
 from ansible.module_utils.rollback.postgres import names
 from ansible.module_utils.rollback.words import amount, count, duration, listed, size, table
@@ -123,10 +124,16 @@ def for_restore(
     `measured` holds seconds per step of the last run here. `refusals` in the result forbid carrying the plan out.
     """
     live, then = Census.from_dict(dict(database["census"])), Census.from_dict(dict(proof["manifest"]["census"]))
-    point, backup = dict(target["release_point"]), dict(target["backup"])
+    point, backup, snapshot = dict(target["release_point"]), dict(target["backup"]), proof.get("snapshot")
     incoming, aside = names.restore_name(live.database, request.run), names.quarantine_name(live.database, request.run)
     to = dict.fromkeys(sorted(application.versions), str(point["version"]))
-    if request.strategy == IN_PLACE:
+    if snapshot:  # a second database is there already, so it needs no room, whatever is usual
+        request, incoming = replace(request, strategy=BESIDE), str(snapshot["snapshot"])
+        titles = [
+            *_snapshot_titles(incoming, live, then),
+            *_swap_titles(live.database, incoming, aside, application, to),
+        ]
+    elif request.strategy == IN_PLACE:
         titles = _in_place_titles(backup, incoming, aside, live, then, application, to)
     else:
         titles = [
@@ -145,6 +152,7 @@ def for_restore(
             application,
             to,
         ),
+        **({"incoming_oid": int(snapshot["oid"])} if snapshot else {}),
         "release_point": point,
         "backup": backup,
         "safety_room": _safety_room(live, then, backup),
@@ -280,14 +288,24 @@ def _restore_titles(
     backup: Mapping[str, Any], incoming: str, live: Census, then: Census, effect: str
 ) -> List[Tuple[str, str, str, str]]:
     place = f" beside {live.database}" if effect == "none" else ""
-    counted = f"{amount(then.rows, 'row')} in {amount(len(then.tables), 'table')}"
     return [
         ("create", f"Create {incoming}{place}", "database", effect),
         ("load", f"Load {backup['name']} into it ({size(backup['bytes'])})", "database", effect),
         ("settings", f"Carry over owner, grants, limits and settings of {live.database}", "database", effect),
         ("analyse", "Collect planner statistics", "database", effect),
-        ("compare", f"Compare it with the manifest ({counted})", "database", effect),
+        ("compare", f"Compare it with the manifest ({_counted(then)})", "database", effect),
     ]
+
+
+def _snapshot_titles(incoming: str, live: Census, then: Census) -> List[Tuple[str, str, str, str]]:
+    return [
+        ("settings", f"Carry over owner, grants, limits and settings of {live.database}", "database", "none"),
+        ("compare", f"Compare {incoming} with the manifest ({_counted(then)})", "database", "none"),
+    ]
+
+
+def _counted(then: Census) -> str:
+    return f"{amount(then.rows, 'row')} in {amount(len(then.tables), 'table')}"
 
 
 def _in_place_titles(
@@ -499,6 +517,9 @@ def _sources(plan: Mapping[str, Any]) -> List[Tuple[str, str]]:
         return [said]
     if "migration" in plan:
         return [said, *migration_lines.sources(plan["migration"])]
+    if backup["format"] == SNAPSHOT:
+        held = f"kept as {plan['database']['incoming']}, which becomes the live database"
+        return [said, ("Backup", f"{backup['name']}, {held}")]
     return [
         said,
         ("Backup", f"{backup['name']}, {backup['format']}, {size(backup['bytes'])}, read whole and proven just now"),

@@ -13,10 +13,10 @@ PARTS = ("prove", "create", "load", "settings", "analyse", "compare", "swap")
 pytestmark = [pytest.mark.slow, pytest.mark.postgres]
 
 
-def figures(*options):
+def figures(*options, bench="restore_outage"):
     """The line of JSON that a benchmark ends with. It may well miss its bars here (exit code 1), but not break off."""
     done = subprocess.run(
-        [sys.executable, BENCH / "restore_outage.py", "--size", "10MB", *options],
+        [sys.executable, BENCH / f"{bench}.py", "--size", "10MB", *options],
         capture_output=True,
         text=True,
         check=False,
@@ -42,6 +42,23 @@ def test_every_write_of_a_crowd_is_found_again():
     assert found["acknowledged_writes"] > 0
     assert (found["wrong_answers"], found["unaccounted_writes"]) == (0, 0)
     assert found["lost_writes"] == found["reported_lost_writes"] > 0
+
+
+def test_a_plain_dump_is_loaded_every_way():
+    found = figures("--compressed", "gzip", "zstd", bench="plain_restore")
+    assert found["plain_vs_psql"] == pytest.approx(found["ours_s"] / found["psql_s"], rel=0.01)
+    assert found["plain_vs_pg_restore"] == pytest.approx(found["ours_s"] / found["pg_restore_s"], rel=0.01)
+    assert 0 < found["serial_share"] < 1
+    assert 0 < found["gzip_serial_share"] < 1
+    assert 0 < found["zstd_serial_share"] < 1
+    assert 0 < found["computed_8_cores_s"] < found["ours_s"]
+
+
+def test_a_snapshot_is_restored():
+    found = figures(bench="snapshot_restore")
+    parts = sum(found[f"snapshot_{part}_s"] for part in ("prove", "settings", "compare", "swap"))
+    assert found["snapshot_vs_psql"] == pytest.approx(parts / found["psql_s"], rel=0.01)
+    assert found["taken_s"] > 0
 
 
 def test_a_size_that_is_none_is_refused():

@@ -62,8 +62,8 @@ def choose(candidates: List[Candidate], name: str, directory: Path) -> Candidate
 def expired(
     candidates: List[Candidate], keep: int, keep_days: int, needed: "set[str]", now: datetime
 ) -> List[Candidate]:
-    """Backups that retention lets go: older than `keep_days`, not among the newest `keep`, and of no release point."""
-    fit = [candidate for candidate in candidates if not candidate.reason]
+    """Dumps that retention lets go: older than `keep_days`, not among the newest `keep`, and of no release point."""
+    fit = [candidate for candidate in candidates if not candidate.reason and candidate.format != names.SNAPSHOT]
     spared = {candidate.name for candidate in fit[-keep:]} if keep > 0 else set()
     before = clock.iso(now - timedelta(days=keep_days))
     return [candidate for candidate in fit if candidate.created_at < before and candidate.name not in spared | needed]

@@ -12,7 +12,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any, Dict, Iterator, List, Tuple
 
-from ansible.module_utils.rollback.backups.names import CUSTOM, DIRECTORY, GZIP, NONE, PLAIN, ZSTD
+from ansible.module_utils.rollback.backups.names import CUSTOM, DIRECTORY, GZIP, NONE, PLAIN, SNAPSHOT, ZSTD
 from ansible.module_utils.rollback.errors import RollbackError
 from ansible.module_utils.rollback.postgres import client_tools
 from ansible.module_utils.rollback.postgres.client_tools import ClientTools
@@ -25,6 +25,7 @@ except ImportError:
 _BLOCK = 1024 * 1024
 _SET_PIPE_SIZE = 1031  # of Linux; Python 3.10 calls it fcntl.F_SETPIPE_SZ
 _CUSTOM_MAGIC, _GZIP_MAGIC, _ZSTD_MAGIC = b"PGDMP", b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
+SNAPSHOT_MAGIC = b'{"snapshot": '
 _PLAIN_STARTS = (b"--\n-- PostgreSQL database dump", b"--\r\n-- PostgreSQL database dump")
 
 
@@ -44,6 +45,8 @@ def sniff(backup: Path) -> Tuple[str, str]:
         raise RollbackError(f"The backup {backup.name} is empty (0 bytes).", "Choose another backup.")
     if head.startswith(_CUSTOM_MAGIC):
         return CUSTOM, NONE
+    if head.startswith(SNAPSHOT_MAGIC):
+        return SNAPSHOT, NONE
     compression = GZIP if head.startswith(_GZIP_MAGIC) else ZSTD if head.startswith(_ZSTD_MAGIC) else NONE
     try:
         with open_plain(backup, compression) as file:

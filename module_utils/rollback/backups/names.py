@@ -13,6 +13,7 @@ MANIFEST_SUFFIX = ".manifest.json"
 PARTIAL_SUFFIX = ".part"
 
 PLAIN, CUSTOM, DIRECTORY = "plain", "custom", "directory"
+SNAPSHOT = "snapshot"  # no dump: a copy in the cluster, of which the file holds the name
 FORMATS = (PLAIN, CUSTOM, DIRECTORY)
 NONE, GZIP, ZSTD = "none", "gzip", "zstd"
 COMPRESSIONS = (NONE, GZIP, ZSTD)
@@ -27,10 +28,11 @@ _SUFFIXES = {
     (DIRECTORY, NONE): ".dir",
     (DIRECTORY, GZIP): ".dir",
     (DIRECTORY, ZSTD): ".dir",
+    (SNAPSHOT, NONE): ".snapshot",
 }
 _LABEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,80}")
 _NAME = re.compile(
-    r"backup_(?P<label>[A-Za-z0-9][A-Za-z0-9._-]*)_(?P<stamp>\d{8}_\d{6})(?P<suffix>\.sql(\.gz|\.zst)?|\.dump|\.dir)"
+    r"backup_(?P<label>[A-Za-z0-9][A-Za-z0-9._-]*)_(?P<stamp>\d{8}_\d{6})(?P<suffix>\.sql(\.gz|\.zst)?|\.dump|\.dir|\.snapshot)"
 )
 
 

@@ -27,6 +27,16 @@ def trial_name(database: str, stamp: str) -> str:
     return _checked(f"{database}__trial_{stamp}", database)
 
 
+def snapshot_name(database: str, stamp: str) -> str:
+    """The copy of `database` that is kept in its cluster as a backup."""
+    return _checked(f"{database}__snapshot_{stamp}", database)
+
+
+def is_snapshot(name: str, database: str) -> bool:
+    """Whether `name` is that of a snapshot of `database`."""
+    return re.fullmatch(re.escape(database) + "__snapshot_" + _STAMP, name) is not None
+
+
 def salvage_name(run: str) -> str:
     """The schema, in the live database, that keeps what the downgrade of `run` takes away."""
     return f"rollback_salvage_{runs.stamp_of(run).lower()}"

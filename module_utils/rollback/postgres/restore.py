@@ -15,11 +15,12 @@ from ansible.module_utils.rollback.census import DEFAULT_VERSION_TABLE, Census, 
 from ansible.module_utils.rollback.errors import RollbackError
 from ansible.module_utils.rollback.journal import Journal, NoJournal, steps_of
 from ansible.module_utils.rollback.postgres import beside as database
-from ansible.module_utils.rollback.postgres import census, settings
+from ansible.module_utils.rollback.postgres import census, names, settings
+from ansible.module_utils.rollback.postgres import snapshot as snapshots
 from ansible.module_utils.rollback.postgres.client_tools import ClientTools
 from ansible.module_utils.rollback.postgres.observer import Observer
 from ansible.module_utils.rollback.postgres.server import Server
-from ansible.module_utils.rollback.postgres.sessions import end_sessions
+from ansible.module_utils.rollback.postgres.sessions import allow_connections, end_sessions
 from ansible.module_utils.rollback.progress import Progress
 from ansible.module_utils.rollback.words import amount, listed, size
 
@@ -103,6 +104,38 @@ def fill(
     with journal.step("analyse"):
         progress.say("analyse", "collecting planner statistics")
         database.analyse(server, tools, request.into, request.jobs)
+    return _compared(server, connection, request, manifest, journal, progress)
+
+
+def from_snapshot(
+    server: Server, connection: "psycopg.Connection[Any]", request: Request, journal: AnyJournal
+) -> Restored:
+    """Set up and compare the snapshot `request.into`, which is to take the live name. Raises RollbackError.
+
+    Whatever comes of it, the snapshot is still there, and closed: it was only read.
+    """
+    manifest = manifest_of(request.backup)
+    with worker.alone(journal.directory, evict=lambda: end_sessions(connection, [request.into])):
+        kept = already_compared(connection, request, journal)
+        if kept:
+            return kept
+        snapshots.find(connection, request.backup)
+        progress = Progress(journal.directory, request.target_s)
+        with journal.step("settings") as result:
+            outside = settings.read(connection, request.live)
+            result["carried_over"] = settings.apply(connection, outside, request.into)
+        with snapshots.opened(connection, request.into):
+            return _compared(server, connection, request, manifest, journal, progress)
+
+
+def _compared(
+    server: Server,
+    connection: "psycopg.Connection[Any]",
+    request: Request,
+    manifest: Manifest,
+    journal: AnyJournal,
+    progress: Progress,
+) -> Restored:
     with journal.step("compare") as result:
         progress.say(
             "compare", f"{amount(manifest.census.rows, 'row')} in {amount(len(manifest.census.tables), 'table')}"
@@ -116,7 +149,7 @@ def fill(
         oid,
         found.rows,
         [
-            f"restored {amount(found.rows, 'row')} in {amount(len(found.tables), 'table')} into {request.into}, equal to the manifest"
+            f"{request.into} holds {amount(found.rows, 'row')} in {amount(len(found.tables), 'table')}, equal to the manifest"
         ],
     )
 
@@ -162,10 +195,13 @@ def compare(server: Server, request: Request, manifest: Manifest) -> Census:
     return found
 
 
-def drop(connection: "psycopg.Connection[Any]", name: str, journal: AnyJournal) -> bool:
-    """Drop a database that a run made and no longer needs; False where there is none."""
+def drop(connection: "psycopg.Connection[Any]", live: str, name: str, journal: AnyJournal) -> bool:
+    """Drop a database that a run made and no longer needs; False where there is none. A snapshot is closed, and stays."""
     evict = worker.alone(journal.directory, evict=lambda: end_sessions(connection, [name]))
     with evict, journal.step("discard", database=name):
+        if names.is_snapshot(name, live):
+            allow_connections(connection, name, False)
+            return False
         return database.drop(connection, name)
 
 

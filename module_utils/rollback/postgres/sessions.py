@@ -64,6 +64,11 @@ def end_sessions(connection: "psycopg.Connection[Any]", databases: List[str], gr
         time.sleep(_PAUSE_S)
 
 
+def sessions_of(connection: "psycopg.Connection[Any]", database: str) -> List[str]:
+    """Who is connected to `database`, in words."""
+    return [_named([row]) for row in connection.execute(_SESSIONS, {"databases": [database]}).fetchall()]
+
+
 def allow_connections(connection: "psycopg.Connection[Any]", database: str, allowed: bool) -> bool:
     """Open or close the door to new sessions (superusers' too); False where it stood so already."""
     row = connection.execute("SELECT datallowconn FROM pg_database WHERE datname = %s", [database]).fetchone()
