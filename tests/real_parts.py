@@ -28,7 +28,7 @@ import pytest
 REQUIRE_ALL = "REQUIRE_ALL_PARTS"
 PROPERTY = "real_part"
 ADMIN_PATH = "/usr/sbin:/usr/local/sbin"  # a user's PATH on Debian lacks it
-ANSWER_WITHIN_S = 10
+ANSWER_WITHIN_S = 60  # Molecule, for the first time, on a machine with other things to do
 
 
 @dataclass(frozen=True)

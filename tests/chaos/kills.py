@@ -14,7 +14,8 @@ from place import REASON, ROOT, Place
 
 from ansible.module_utils.rollback.journal import Journal
 
-PATIENCE_S = 120
+# For what takes seconds where nothing else goes on: a machine of CI may be ten times as slow, and a test must not fail for it.
+PATIENCE_S = 600
 
 
 def newest_run(place: Place) -> str:
@@ -89,9 +90,12 @@ def modules(place: Place, name: str) -> list[psutil.Process]:
     return found
 
 
-def kill_modules(place: Place, name: str) -> None:
+def kill_module_at(place: Place, controller: subprocess.Popen, name: str, first: str, step: str) -> None:
+    """Kill module `name` as soon as it begins `step`. It is looked for while at its `first`: some steps are over sooner."""
+    wait_for(place, controller, "began", first)
     victims = modules(place, name)
     assert victims, f"no process runs {name}"
+    wait_for(place, controller, "began", step)
     for process in victims:
         with suppress(psutil.NoSuchProcess):
             process.kill()
@@ -117,8 +121,8 @@ def kill_postgres(place: Place) -> None:
             process.kill()
 
 
-def until(condition: Callable[[], bool], what: str, patience: float = 60.0) -> None:
-    deadline = time.monotonic() + patience
+def until(condition: Callable[[], bool], what: str) -> None:
+    deadline = time.monotonic() + PATIENCE_S
     while not condition():
         assert time.monotonic() < deadline, f"{what} did not come"
         time.sleep(0.1)

@@ -12,7 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from kills import newest_run, started, wait_for
+from kills import PATIENCE_S, newest_run, started, wait_for
 from place import REASON, Place
 
 from ansible.module_utils.rollback.backups import create
@@ -20,7 +20,7 @@ from ansible.module_utils.rollback.errors import RollbackError
 from ansible.module_utils.rollback.postgres import client_tools
 from ansible.module_utils.rollback.postgres.server import Server
 
-pytestmark = [pytest.mark.postgres, pytest.mark.tmpfs, pytest.mark.slow, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.postgres, pytest.mark.tmpfs, pytest.mark.slow, pytest.mark.timeout(3 * PATIENCE_S)]
 
 QUICK = {"assess_rounds": 1, "verify_successes": 1, "verify_interval_s": 0.1}
 
@@ -115,7 +115,7 @@ def test_while_writing_the_journal(place, event, step):
                 assert process.poll() is None, (place.home / "killed.log").read_text()
             wait_for(place, process, event, step)
             ballast = fill(disk)
-            assert process.wait(200) != 0
+            assert process.wait(PATIENCE_S) != 0
             said = (place.home / "killed.log").read_text()
             assert "No space left on device" in said
             assert "rollback.yml -e" in said.rpartition("Next")[2], "the next command is printed"

@@ -8,11 +8,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from kills import newest_run, started, until, wait_for
+from kills import PATIENCE_S, newest_run, started, until, wait_for
 from place import REASON, Place
 from secure_shell import SecureShell
 
-pytestmark = [pytest.mark.postgres, pytest.mark.sshd, pytest.mark.slow, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.postgres, pytest.mark.sshd, pytest.mark.slow, pytest.mark.timeout(3 * PATIENCE_S)]
 
 QUICK = {"assess_rounds": 1, "verify_successes": 1, "verify_interval_s": 0.1}
 
@@ -43,12 +43,12 @@ def cut_at(
     known = newest_run(place) if runs.exists() else ""
     log.write_text("")
     with started(place, "rollback.yml", *over_ssh, **QUICK, **variables) as process:
-        until(lambda: runs.exists() and any(runs.iterdir()) and newest_run(place) != known, "a new run", 120)
+        until(lambda: runs.exists() and any(runs.iterdir()) and newest_run(place) != known, "a new run")
         wait_for(place, process, event, step)
         shell.cut()
         if variables.get("rollback_reconnect_s", 0) > 10:
             threading.Timer(2, shell.start).start()
-        process.wait(200)
+        process.wait(PATIENCE_S)
     return " ".join(log.read_text().split())
 
 

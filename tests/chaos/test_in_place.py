@@ -8,12 +8,12 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from kills import kill_modules, newest_run, started, until, wait_for
+from kills import PATIENCE_S, kill_module_at, newest_run, started, until
 from place import REASON, Place, change_manifest
 
 from ansible.module_utils.rollback.backups import manifest as manifests
 
-pytestmark = [pytest.mark.postgres, pytest.mark.slow, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.postgres, pytest.mark.slow, pytest.mark.timeout(3 * PATIENCE_S)]
 
 IN_PLACE = {
     "rollback_restore_strategy": "in_place",
@@ -31,14 +31,14 @@ def test_there_and_back(place):
     assert "Drop it; the safety dump keeps what was in it" in plan
     assert (place.databases(), place.content("hunter")) == (oids, bad)
 
-    dies_at(place, "began", "safety")
+    dies_at(place, "close", "safety")
     run = newest_run(place)
     aside = f"hunter__before_{run.split('-')[0]}"
     assert place.report()["outcome"] == "incomplete"
     assert f"what was there is in database {aside}" in place.report()["sentence"]
     assert place.content(aside) == bad
 
-    dies_at(place, "began", "load", resumed=True)
+    dies_at(place, "drop", "load", resumed=True)
     assert place.report()["outcome"] == "incomplete"
     assert "what was there is in safety dump" in place.report()["sentence"]
     assert newest_run(place) == run
@@ -60,13 +60,12 @@ def test_there_and_back(place):
     assert "was undone already" in place.run("undo.yml", run=run)
 
 
-def dies_at(place: Place, event: str, step: str, resumed: bool = False) -> None:
+def dies_at(place: Place, first: str, step: str, resumed: bool = False) -> None:
     runs = place.environment_dir / "runs"
     with started(place, **IN_PLACE) as process:
         until(lambda: resumed or (runs.exists() and any(runs.iterdir())), "a run")
-        wait_for(place, process, event, step)
-        kill_modules(place, "database_replace")
-        assert process.wait(200) != 0
+        kill_module_at(place, process, "database_replace", first, step)
+        assert process.wait(PATIENCE_S) != 0
 
 
 def test_a_restore_that_fails_is_put_back_from_the_safety_dump(place):

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 from kills import (
+    PATIENCE_S,
     kill_controller_at,
-    kill_modules,
+    kill_module_at,
     kill_postgres,
     kill_whoever_is_connected,
     newest_run,
@@ -15,7 +16,7 @@ from kills import (
 )
 from place import REASON, Place
 
-pytestmark = [pytest.mark.postgres, pytest.mark.slow, pytest.mark.timeout(1200)]
+pytestmark = [pytest.mark.postgres, pytest.mark.slow, pytest.mark.timeout(3 * PATIENCE_S)]
 
 QUICK = {"assess_rounds": 1, "verify_successes": 1, "verify_interval_s": 0.1}
 
@@ -88,9 +89,8 @@ def test_the_module_dies_while_it_restores(place, bad, good, step):
     with started(place, **QUICK) as process:
         known = newest_run(place)
         until(lambda: newest_run(place) != known, "a new run")
-        wait_for(place, process, "began", step)
-        kill_modules(place, "database_restore")
-        assert process.wait(120) != 0
+        kill_module_at(place, process, "database_restore", "create", step)
+        assert process.wait(PATIENCE_S) != 0
     assert place.report()["outcome"] == "put_back", place.report()["sentence"]
     assert place.content("hunter") == bad
     assert [name for name in place.databases() if name.startswith("hunter")] == ["hunter"]
@@ -109,7 +109,7 @@ def test_the_module_dies_while_it_swaps(place, bad, good):
             wait_for(place, process, "began", "swap")
             until(lambda: not accepts_new_sessions(place), "the closed door")
             kill_whoever_is_connected(place)
-        assert process.wait(120) != 0
+        assert process.wait(PATIENCE_S) != 0
     assert accepts_new_sessions(place)
     assert place.report()["outcome"] == "put_back", place.report()["sentence"]
     assert place.content("hunter") == bad
@@ -139,7 +139,7 @@ def test_postgresql_dies(place, bad, good, event, step):
         until(lambda: newest_run(place) != known, "a new run")
         wait_for(place, process, event, step)
         kill_postgres(place)
-        process.wait(240)
+        process.wait(PATIENCE_S)
     until(place.lab.accepts_connections, "PostgreSQL")
     report = place.report()
     restored = report["outcome"] == "succeeded" or "is the restored one" in report["sentence"]

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from kills import kill_controller_at, kill_postgres, newest_run, started, until, wait_for
+from kills import PATIENCE_S, kill_controller_at, kill_postgres, newest_run, started, until, wait_for
 from place import REASON, Place, made
 
-pytestmark = [pytest.mark.postgres, pytest.mark.slow, pytest.mark.timeout(1200)]
+pytestmark = [pytest.mark.postgres, pytest.mark.slow, pytest.mark.timeout(3 * PATIENCE_S)]
 
 MIGRATION = {"method": "migration"}
 QUICK = {"assess_rounds": 1, "verify_successes": 1, "verify_interval_s": 0.1, "alembic_downgrade_pause_s": 1}
@@ -71,7 +71,7 @@ def test_postgresql_dies(place, before, step):
         if step != "salvage":
             until(lambda: is_migrating(place), "Alembic")
         kill_postgres(place)
-        process.wait(240)
+        process.wait(PATIENCE_S)
     until(place.lab.accepts_connections, "PostgreSQL")
     report = place.report()
     if report["outcome"] == "put_back":

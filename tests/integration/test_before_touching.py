@@ -253,18 +253,32 @@ def test_by_a_socket_all_goes_as_over_tcp_and_what_is_restored_carries_the_marke
         f"host={facts['socket_dir']} port={facts['port']} user={OPERATOR}", facts["operator_password"]
     )
     assert by_socket.where() == f"{facts['socket_dir']}:{facts['port']}"
+    all_goes(awkward, by_socket, tmp_path)
+
+
+def test_through_a_command_all_goes_as_over_tcp(awkward, tmp_path):
+    """The command runs what it is given on this machine; tests/engine has the same with a container that no address leads to."""
+    facts = awkward.place.facts
+    dsn = f"host={facts['host']} port={facts['port']} user={OPERATOR}"
+    through = Server.of(f"{dsn} through='env BY=command'", facts["operator_password"])
+    assert through.where() == f"{facts['host']}:{facts['port']} through env BY=command"
+    all_goes(awkward, through, tmp_path)
+
+
+def all_goes(awkward, server: Server, directory: Path) -> None:
+    """Marker, backup, restore and swap."""
     with awkward.database():
-        with by_socket.connect() as connection:
+        with server.connect() as connection:
             marker.write(connection, "awkward", "production")
             live = beside.oid_of(connection, "awkward")
         before = awkward.content("awkward")
-        request = create.Request(tmp_path, "awkward", "v1", "production", "1")
-        backup = tmp_path / create.create(by_socket, awkward.tools, request).backup
-        with by_socket.connect("awkward") as connection, census.snapshot(connection):
+        request = create.Request(directory, "awkward", "v1", "production", "1")
+        backup = directory / create.create(server, awkward.tools, request).backup
+        with server.connect("awkward") as connection, census.snapshot(connection):
             assert census.take(connection).database == "awkward"
-        with by_socket.connect() as connection:
+        with server.connect() as connection:
             restored = restore.beside(
-                by_socket, connection, awkward.tools, restore.Request("awkward", INTO, backup), NoJournal()
+                server, connection, awkward.tools, restore.Request("awkward", INTO, backup), NoJournal()
             )
             swap.perform(connection, swap.Swap("awkward", INTO, ASIDE, live, restored.oid))
             assert [marker.read(connection, name) for name in ("awkward", ASIDE)] == ["production", "production"]

@@ -60,6 +60,7 @@ def test_the_password_is_in_no_connection_string():
         "dbname": "hunter",
         "connect_timeout": "10",
         "application_name": "rollback",
+        "client_encoding": "UTF8",
     }
 
 
@@ -77,3 +78,43 @@ def test_a_server_that_does_not_answer_is_one_sentence():
         Server.of("host=127.0.0.1 port=1 user=x connect_timeout=2", "hush").connect("hunter")
     assert "hush" not in str(refused.value)
     assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("dsn", "command"),
+    [
+        ("host=127.0.0.1 user=x through='docker compose -p hunter exec -T db'", "docker compose -p hunter exec -T db"),
+        ("through=relay host=127.0.0.1 user=x", "relay"),
+        (r"host=127.0.0.1 through = 'ssh -o \'ProxyJump bastion\' db1' user=x", "ssh -o 'ProxyJump bastion' db1"),
+        ("host=through.example user=x", ""),
+    ],
+)
+def test_the_command_that_leads_there_is_no_business_of_libpq(dsn, command):
+    server = Server.of(dsn)
+    assert server.through == command
+    assert "through=" not in server.dsn
+
+
+@pytest.mark.parametrize(
+    ("dsn", "sentence"),
+    [
+        (
+            "host=/run/postgresql user=x through='docker exec db'",
+            r"^Through a command the database is reached by TCP, and /run/postgresql .* Say host=127\.0\.0\.1",
+        ),
+        ("host=127.0.0.1 user=x through='dokcer exec db'", r"^There is no program dokcer here"),
+        (
+            # What a client of an engine says when there is no such container.
+            "host=127.0.0.1 user=x through='env /no/such/container'",
+            r"^No connection to database hunter: env: .*/no/such/container.*No such file or directory\. Check",
+        ),
+        (
+            "host=127.0.0.1 port=1 user=x through=env",
+            r"^No connection to database hunter: .*Connection refused\. Check",
+        ),
+    ],
+)
+def test_a_command_that_leads_nowhere_is_one_sentence(dsn, sentence, monkeypatch):
+    monkeypatch.setenv("LC_ALL", "C")
+    with pytest.raises(RollbackError, match=sentence):
+        Server.of(dsn).connect("hunter")

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Dict, List
+from typing import TYPE_CHECKING, Any, Dict, List, Optional
 
 from ansible.module_utils.rollback.errors import RollbackError
+from ansible.module_utils.rollback.postgres import relay
 
 try:
     import psycopg
@@ -16,6 +18,9 @@ except ImportError:
         psycopg = None
 
 MAINTENANCE_DATABASE = "postgres"
+DEFAULT_PORT = "5432"
+# Ours, not libpq's: quoted as libpq quotes.
+_THROUGH = re.compile(r"(?:^|\s)through\s*=\s*('(?:[^'\\]|\\.)*'|\S+)")
 CONNECT_TIMEOUT_S = 10
 # Else a server may forget a swap that was told to the application already.
 _DURABLE = "SELECT set_config('synchronous_commit', 'local', false) WHERE current_setting('synchronous_commit') = 'off'"
@@ -29,15 +34,22 @@ ARGUMENTS: Dict[str, Any] = {
 
 @dataclass(frozen=True)
 class Server:
-    """`dsn` is a libpq connection string that names host and user, and holds no password."""
+    """`dsn` is a libpq connection string that names host and user, and holds no password.
+
+    `through` is the command that leads there, for a server that no address leads to; host and port are then as seen from there.
+    """
 
     dsn: str
     password: str = ""
+    through: str = ""
 
     @classmethod
     def of(cls, dsn: str, password: str = "") -> "Server":
         """Check `dsn`: libpq fills every gap from the environment, and a gap here would mean another server."""
+        said = _THROUGH.search(dsn)
         try:
+            through = str(conninfo.conninfo_to_dict(f"options={said.group(1)}")["options"]) if said else ""
+            dsn = _THROUGH.sub("", dsn).strip()
             parts = conninfo.conninfo_to_dict(dsn)
         except psycopg.ProgrammingError as error:
             raise RollbackError(
@@ -54,11 +66,19 @@ class Server:
                 f"The connection string does not name its {' and '.join(missing)}.",
                 'Say for example "host=127.0.0.1 port=5432 user=rollback".',
             )
-        return cls(dsn, password)
+        if through and str(parts["host"]).startswith("/"):
+            raise RollbackError(
+                f"Through a command the database is reached by TCP, and {parts['host']} is the directory of a socket.",
+                "Say host=127.0.0.1, as it is seen from there.",
+            )
+        return cls(dsn, password, through)
 
     def conninfo(self, database: str = MAINTENANCE_DATABASE) -> str:
         """Connection string for `database`, fit to be shown and to stand in an argument list."""
         parts = {"connect_timeout": CONNECT_TIMEOUT_S, **conninfo.conninfo_to_dict(self.dsn)}
+        parts["client_encoding"] = "UTF8"  # a database in SQL_ASCII would answer in bytes
+        if way := self._relay():
+            parts["host"] = str(way.directory)
         return conninfo.make_conninfo("", **{**parts, "dbname": database, "application_name": "rollback"})
 
     def connect(self, database: str = MAINTENANCE_DATABASE) -> "psycopg.Connection[Any]":
@@ -69,7 +89,9 @@ class Server:
         try:
             connection = psycopg.connect(self.conninfo(database), autocommit=True, password=self.password or None)
         except psycopg.OperationalError as error:
-            raise RollbackError(f"No connection to database {database}: {reason(error)}.", _advice(error)) from error
+            way = None if "FATAL" in str(error) else self._relay()  # what the server itself says is the reason
+            why = (way.said() if way else "") or reason(error)
+            raise RollbackError(f"No connection to database {database}: {why}.", _advice(error)) from error
         (found,) = connection.execute("SELECT current_database()").fetchone() or ("",)
         if found != database:
             connection.close()
@@ -91,7 +113,14 @@ class Server:
     def where(self) -> str:
         """`host:port`, for people."""
         parts = conninfo.conninfo_to_dict(self.dsn)
-        return f"{parts['host']}:{parts.get('port', '5432')}"
+        address = f"{parts['host']}:{parts.get('port', DEFAULT_PORT)}"
+        return f"{address} through {self.through}" if self.through else address
+
+    def _relay(self) -> Optional[relay.Relay]:
+        if not self.through:
+            return None
+        parts = conninfo.conninfo_to_dict(self.dsn)
+        return relay.to(self.through, str(parts["host"]), str(parts.get("port", DEFAULT_PORT)))
 
 
 def reason(error: Exception) -> str:
