@@ -20,7 +20,9 @@ options:
     type: str
     default: ""
   path:
-    description: Directory of the project, with the configuration of Alembic. For V(git), the work tree or repository.
+    description:
+      - Directory of the project, with the configuration of Alembic. For V(git), the work tree or repository.
+      - Empty, for an image or container, takes its working directory.
     type: str
     required: true
   client:

@@ -83,6 +83,13 @@ options:
     description: Seconds within which a container must be healthy.
     type: float
     default: 60
+  logins:
+    description:
+      - Credentials of private registries, each with C(registry), C(username) and C(password). They are given to the client in a
+        directory of their own for as long as this module runs. Empty uses what the user of this host is logged in to.
+    type: list
+    elements: dict
+    default: []
   client:
     description: How Docker's client is called.
     type: list
@@ -129,6 +136,12 @@ target:
   description: Service → image of O(version) by digest, with O(state=ready).
   returned: success
   type: dict
+heads:
+  description: Alembic heads that the images of O(version) say they were made for (label C(org.rollback.alembic-heads)), with
+    O(state=ready); null where they do not say, or are not on the host yet.
+  returned: success
+  type: list
+  elements: str
 problems:
   description: Why O(version) cannot be started, in sentences with a way out, with O(state=ready).
   returned: success
@@ -145,9 +158,11 @@ from pathlib import Path
 
 from ansible.module_utils.rollback import module
 from ansible.module_utils.rollback.errors import RollbackError
-from ansible.module_utils.rollback.runtimes import compose
+from ansible.module_utils.rollback.runtimes import compose, compose_switch
 from ansible.module_utils.rollback.runtimes.compose_pins import Checkout, Override, Variable
+from ansible.module_utils.rollback.runtimes.compose_project import Project
 from ansible.module_utils.rollback.runtimes.docker import Docker
+from ansible.module_utils.rollback.runtimes.registries import Login, logged_in
 
 ARGUMENT_SPEC = {
     "directory": {"type": "path", "required": True},
@@ -170,6 +185,7 @@ ARGUMENT_SPEC = {
     "rolling": {"type": "list", "elements": "str", "default": []},
     "proxy_reload": {"type": "list", "elements": "str", "default": []},
     "wait_s": {"type": "float", "default": 60},
+    "logins": {"type": "list", "elements": "dict", "default": [], "no_log": True},
     "client": {"type": "list", "elements": "str", "default": ["docker"]},
     "timeout_s": {"type": "float", "default": 600},
 }
@@ -179,43 +195,48 @@ def pin_of(params):
     if params["pin"] == "git":
         return Checkout(params["git_tag"])
     if params["pin"] == "override":
-        return Override(params["override"], Path(params["directory"]))
+        return Override(params["override"], Path(params["directory"]), named=bool(params["files"]))
     if not params["variable"]:
         raise RollbackError("pin=env needs the name of the variable.", "Set app_rollback_compose_variable.")
     return Variable(params["variable"], params["env_file"])
 
 
 def bring(params, check_mode):
-    state, version, target = params["state"], params["version"], params["target"]
     if not params["project"] or not params["services"]:
         raise RollbackError(
             "The Compose project or its services are not named.",
             "Set app_rollback_compose_project and app_rollback_compose_services.",
         )
-    project = compose.Project(
-        docker=Docker(params["client"], params["timeout_s"]),
-        directory=Path(params["directory"]),
-        name=params["project"],
-        services=params["services"],
-        files=params["files"],
-        pin=pin_of(params),
-        rolling=params["rolling"],
-        wait_s=params["wait_s"],
-        proxy_reload=params["proxy_reload"],
-    )
-    if state not in ("look", "stopped") and not version:
-        raise RollbackError(f"state={state} needs a version.")
+    if params["state"] not in ("look", "stopped") and not params["version"]:
+        raise RollbackError(f"state={params['state']} needs a version.")
+    with logged_in([Login.of(login) for login in params["logins"]]) as environment:
+        project = Project(
+            docker=Docker(params["client"], params["timeout_s"], environment),
+            directory=Path(params["directory"]),
+            name=params["project"],
+            services=params["services"],
+            pin=pin_of(params),
+            files=params["files"],
+            rolling=params["rolling"],
+            wait_s=params["wait_s"],
+            proxy_reload=params["proxy_reload"],
+        )
+        return _bring(project, params["state"], params["version"], params, check_mode)
+
+
+def _bring(project, state, version, params, check_mode):
+    target = params["target"]
     if state == "ready":
         return compose.ready(project, version, params["wanted"]).as_dict()
     found = compose.look(project)
     if state == "look" or check_mode:
-        changed = state in ("stopped", "started", "switched") and found.artifacts != target
+        changed = state in ("stopped", "started", "switched") and not compose_switch.runs(project, target)
         return {**found.as_dict(), "changed": changed, "actions": [f"would be {state}"] if changed else []}
     if state == "fetched":
         return compose.fetch(project, version, target).as_dict()
     if state == "stopped":
-        return compose.stop(project).as_dict()
-    return (compose.start if state == "started" else compose.switch)(project, version, target).as_dict()
+        return compose_switch.stop(project).as_dict()
+    return (compose_switch.start if state == "started" else compose_switch.switch)(project, version, target).as_dict()
 
 
 def main() -> None:

@@ -50,7 +50,9 @@ options:
     elements: str
     default: []
   version:
-    description: Version of the application that fits O(heads), where no release point has them.
+    description:
+      - Version of the application that fits O(heads), where no release point has them.
+      - For V(method=app), the version to go back to; it needs no release point.
     type: str
     default: ""
 attributes:
@@ -110,7 +112,7 @@ def resolve(params, check_mode):
         )
         return {"changed": False, "release_point": point.as_dict(), "backup": {}}
     if params["method"] == "app":
-        point = targets.for_app(environment, params["running_versions"], params["release"])
+        point = targets.for_app(environment, params["running_versions"], params["release"], params["version"])
         return {"changed": False, "release_point": point.as_dict(), "backup": {}}
     target = targets.for_restore(
         environment,

@@ -162,6 +162,27 @@ PARTS = (
         "start a Docker engine that this user may use",
     ),
     Part(
+        "compose",
+        "Docker Compose",
+        "applications under Compose",
+        lambda: program(["docker", "compose", "version"], r"version v?(\d+\.\d+[\w.+-]*)"),
+        "install the plugin docker-compose-plugin, or run .ci/run, which takes it from the developer's packages",
+    ),
+    Part(
+        "registry",
+        "Docker registry of Debian",
+        "images that are pushed, pulled, private, gone",
+        lambda: program(["docker-registry", "--version"], r"docker-registry \S* ?v?(\d+\.\d+[\w.+-]*)"),
+        "apt-get install docker-registry",
+    ),
+    Part(
+        "debootstrap",
+        "debootstrap",
+        "base images where nothing can be pulled",
+        lambda: program(["debootstrap", "--version"], r"debootstrap (\d[\w.+-]*)"),
+        "apt-get install debootstrap",
+    ),
+    Part(
         "tmpfs",
         "a file system of its own",
         "disks that fill up",

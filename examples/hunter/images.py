@@ -136,10 +136,10 @@ def forget(*names: str) -> None:
 
 
 @contextlib.contextmanager
-def registry(user: str = "", password: str = "", directory: Path | None = None) -> Iterator[Registry]:
-    """A registry on loopback, which engines trust without TLS. With `user` it lets in nobody else."""
-    home = directory or Path(tempfile.mkdtemp(prefix="rollback-registry-"))
-    found = Registry(f"127.0.0.1:{free_port()}", home / "data", user, password)
+def registry(user: str = "", password: str = "", data: Path | None = None) -> Iterator[Registry]:
+    """A registry on loopback, which engines trust without TLS. With `user` it lets in nobody else; `data` may be another one's."""
+    home = Path(tempfile.mkdtemp(prefix="rollback-registry-"))
+    found = Registry(f"127.0.0.1:{free_port()}", data or home / "data", user, password)
     config = {
         "version": "0.1",
         "storage": {"filesystem": {"rootdirectory": str(found.data)}, "delete": {"enabled": True}},
@@ -161,8 +161,7 @@ def registry(user: str = "", password: str = "", directory: Path | None = None) 
     finally:
         process.terminate()
         process.wait()
-        if directory is None:
-            shutil.rmtree(home)
+        shutil.rmtree(home)
 
 
 def free_port() -> int:

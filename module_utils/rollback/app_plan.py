@@ -27,7 +27,8 @@ def for_app(
     """The plan of `method=app`; one without steps where every host runs that version already.
 
     `between` is the way from the database's revision down to that of the release point `point`, as alembic_history reads
-    it; empty where both are the same. `wants_own_head` says that the application does not serve on any schema but its own.
+    it; empty where both are the same, or with a `problem` where nobody says which revision that is. `wants_own_head` says that
+    the application does not serve on any schema but its own.
     """
     live = Census.from_dict(dict(database["census"]))
     to = dict.fromkeys(sorted(application.versions), str(point["version"]))
@@ -44,7 +45,7 @@ def for_app(
         "refusals": [
             *request.refusals(),
             *plan.foreign(request, live.database, database),
-            *_misfits(application, point, live, steps, wants_own_head),
+            *_misfits(application, point, live, between, wants_own_head),
             *plan.unready(application),
         ],
         "verify": {"heads": list(live.alembic_heads or []), "manifest_of": "", "endpoints": True},
@@ -119,14 +120,20 @@ def _misfits(
     application: Application,
     point: Mapping[str, Any],
     live: Census,
-    steps: List[Dict[str, Any]],
+    between: Mapping[str, Any],
     wants_own_head: bool,
 ) -> List[str]:
     """Why the version cannot work on the schema as it is; sentences, each with the way out."""
     then, now = sorted(point["alembic_heads"] or []), sorted(live.alembic_heads or [])
+    version = f"{application.name} {point['version']}"
+    if between.get("problem"):
+        return [
+            f"Nothing says which schema {version} was written for: it has no release point, no label of an image names its Alembic heads,"
+            f" and its migrations cannot be read: {between['problem'].rstrip('.')}. Record releases with playbooks/record_release.yml, or"
+            " pull the image to where the application runs."
+        ]
     if then == now:
         return []
-    version = f"{application.name} {point['version']}"
     if wants_own_head:
         return [
             f"{version} serves only on revision {listed(then or ['none'])} (rollback_wants_own_head), and the database is at"
@@ -135,6 +142,6 @@ def _misfits(
     return [
         f"{version} cannot be trusted on this schema, since revision {step['revision']} is no mere addition: {step['demands'][0]}"
         f" {_ELSE_MIGRATION}"
-        for step in steps
+        for step in between.get("path", [])
         if step["demands"]
     ]

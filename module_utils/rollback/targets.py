@@ -13,6 +13,9 @@ from ansible.module_utils.rollback.errors import RollbackError
 from ansible.module_utils.rollback.ledger import ReleasePoint
 from ansible.module_utils.rollback.words import listed
 
+# Begins the id of what is no release point, but a version that somebody named.
+UNRECORDED = "version:"
+
 
 @dataclass(frozen=True)
 class Target:
@@ -103,11 +106,28 @@ def for_migration(
     )
 
 
-def for_app(environment_directory: Path, running_versions: List[str], release: str = "") -> ReleasePoint:
-    """The release point that `method=app` goes back to: the named one, else the previous one; asked again, it stays that."""
+def for_app(
+    environment_directory: Path, running_versions: List[str], release: str = "", version: str = ""
+) -> ReleasePoint:
+    """The release point that `method=app` goes back to: the named one, else the previous one; asked again, it stays that.
+
+    A `version` that was never recorded gets one whose id says so; its schema is still to be found.
+    """
     points = ledger.read(environment_directory)
     if release:
         return ledger.find(points, release)
+    if version and version not in [point.version for point in points]:
+        return ReleasePoint(
+            id=f"{UNRECORDED}{version}",
+            version=version,
+            recorded_at="",
+            recorded_by="nobody: -e version names it",
+            environment="",
+            database="",
+            alembic_heads=[],
+        )
+    if version:
+        return ledger.find(points, version)
     running = _the_running(running_versions)
     there = last_rollback(environment_directory, points)
     for point in points:

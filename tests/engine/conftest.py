@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 import tempfile
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -14,30 +13,29 @@ sys.path.insert(0, str(Path(__file__).parent))
 import engine
 
 
-@dataclass(frozen=True)
-class Images:
-    """The repository in the registry, and its images by version, each by digest."""
-
-    repository: str
-    digests: dict[str, str]
+@pytest.fixture(scope="session")
+def open_registry() -> Iterator[engine.Registry]:
+    with engine.registry() as found:
+        yield found
 
 
 @pytest.fixture(scope="session")
-def images() -> Iterator[Images]:
-    with engine.registry() as registry:
-        repository = f"{registry.address}/app"
-        digests = {version: engine.build(repository, version) for version in engine.VERSIONS}
-        yield Images(repository, digests)
-        for version in engine.VERSIONS:
-            engine.forget(f"{repository}:{version}", digests[version])
+def images(open_registry: engine.Registry) -> Iterator[engine.Images]:
+    repository = f"{open_registry.address}/app"
+    digests = {version: engine.build(repository, version) for version in engine.VERSIONS}
+    yield engine.Images(repository, digests)
+    for version in engine.VERSIONS:
+        engine.forget(f"{repository}:{version}", digests[version])
 
 
 @pytest.fixture
-def project(images: Images, request: pytest.FixtureRequest) -> Iterator[engine.Project]:
+def project(images: engine.Images, request: pytest.FixtureRequest) -> Iterator[engine.Project]:
     """A project that runs 1.0.1. A parameter says how it pins its version."""
     directory = Path(tempfile.mkdtemp(prefix="rollback-compose-"))
     found = engine.Project(directory, images.repository, images.digests, getattr(request, "param", "override"))
     try:
+        if found.way == "git":
+            found.write("1.0.0")  # its tag
         found.up("1.0.1")
         yield found
     finally:

@@ -11,12 +11,31 @@ import subprocess
 import sys
 import tempfile
 import urllib.request
+from dataclasses import dataclass
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parents[2] / "examples" / "hunter"))
-from images import BASE, base_image, digest, docker, forget, free_port, registry
+import pytest
 
-__all__ = ["BASE", "VERSIONS", "Project", "build", "docker", "forget", "registry"]
+sys.path.insert(0, str(Path(__file__).parents[2] / "examples" / "hunter"))
+from images import BASE, Registry, base_image, digest, docker, forget, free_port, registry
+
+__all__ = [
+    "BASE",
+    "OLD_BUILDER",
+    "PARTS",
+    "Images",
+    "Project",
+    "Registry",
+    "build",
+    "digest",
+    "docker",
+    "forget",
+    "registry",
+]
+
+# What every test here needs.
+PARTS = [pytest.mark.docker, pytest.mark.compose, pytest.mark.registry, pytest.mark.debootstrap]
+OLD_BUILDER = {"DOCKER_BUILDKIT": "0"}
 
 APP = """
 import http.server, os, sys, time
@@ -53,9 +72,17 @@ def build(repository: str, version: str) -> str:
             f'FROM {base_image()}\nENV VERSION={version}\nCOPY app.py /app.py\nENTRYPOINT ["python3", "-u", "/app.py"]\n'
         )
         image = f"{repository}:{version}"
-        docker("build", "--quiet", "--tag", image, directory, environment={"DOCKER_BUILDKIT": "0"})
+        docker("build", "--quiet", "--tag", image, directory, environment=OLD_BUILDER)
     docker("push", "--quiet", image)
     return digest(image)
+
+
+@dataclass(frozen=True)
+class Images:
+    """The repository in the registry, and its images by version, each by digest."""
+
+    repository: str
+    digests: dict[str, str]
 
 
 class Project:
@@ -90,6 +117,16 @@ class Project:
         (self.directory / "compose.yaml").write_text(json.dumps({"services": services, "volumes": {"data": {}}}))
         if self.way == "env":
             (self.directory / ".env").write_text(f"# versions\nAPP_VERSION={version}\nOTHER=1\n")
+        if self.way == "git":
+            self.git("init", "--quiet", "--initial-branch=main")
+            self.git("add", "compose.yaml")
+            self.git("commit", "--quiet", "--allow-empty", "--message", version)
+            self.git("tag", "--force", f"v{version}")
+
+    def git(self, *arguments: str) -> str:
+        who = ["-c", "user.name=engine", "-c", "user.email=engine@example.org"]
+        argv = ["git", "-C", str(self.directory), *who, *arguments]
+        return subprocess.run(argv, check=True, capture_output=True, text=True).stdout.strip()
 
     def up(self, version: str, **more: object) -> None:
         self.write(version, **more)

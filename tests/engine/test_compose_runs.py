@@ -13,7 +13,7 @@ import yaml
 sys.path.insert(0, str(Path(__file__).parents[1] / "integration"))
 from place import ROOT, Place
 
-pytestmark = [pytest.mark.docker, pytest.mark.postgres, pytest.mark.slow, pytest.mark.timeout(600)]
+pytestmark = [*engine.PARTS, pytest.mark.postgres, pytest.mark.slow, pytest.mark.timeout(600)]
 
 GOOD, BAD, SICK = "1.0.0", "1.0.1", "1.0.2-sick"
 QUICK = {"method": "app", "assess_rounds": 1, "verify_successes": 1, "verify_interval_s": 0.1}

@@ -26,13 +26,18 @@ _MOST_BYTES = 200_000_000
 def fetch(
     source: str, name: str, path: str, client: Sequence[str] = (), ini: str = "alembic.ini", section: str = "alembic"
 ) -> Tree:
-    """The history of the project in directory `path` of `source`, which `name` names. Raises RollbackError."""
+    """The history of the project in directory `path` of `source`, which `name` names. Raises RollbackError.
+
+    Empty, `path` is the working directory that an image or container says.
+    """
     if source == DIRECTORY:
         if not Path(path).is_dir():
             raise RollbackError(f"There is no directory {path}.", "Check alembic_downgrade_directory.")
         return tree.read(Path(path), ini, section)
     if not name:
         raise RollbackError(f"source={source} needs a name.", "Say which image, container, pod or git revision.")
+    if source in (IMAGE, CONTAINER) and not path:
+        path = _working_directory(name, list(client) or ["docker"])
     archive = _archive(source, name, path, list(client))
     with tempfile.TemporaryDirectory(prefix="rollback-tree-") as directory:
         _unpack(archive, Path(directory))
@@ -51,6 +56,11 @@ def _archive(source: str, name: str, path: str, client: List[str]) -> bytes:
         return _said([*docker, "cp", f"{name}:{path}", "-"])
     with _created(docker, name) as container:
         return _said([*docker, "cp", f"{container}:{path}", "-"])
+
+
+def _working_directory(name: str, docker: List[str]) -> str:
+    """That of an image or container, where nobody says another one."""
+    return _said([*docker, "inspect", "--format", "{{.Config.WorkingDir}}", name]).decode().strip() or "/"
 
 
 @contextmanager

@@ -5,16 +5,20 @@ What is switched is written there too, or else the next `docker compose up` woul
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import re
 import subprocess
+import tarfile
+import tempfile
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Dict, Iterator, List, Mapping, Optional
+from typing import Dict, Iterator, List, Mapping, Optional, Tuple
 
 from ansible.module_utils.rollback.errors import RollbackError
-from ansible.module_utils.rollback.runtimes.docker import Docker, repository_of
+from ansible.module_utils.rollback.runtimes.compose_files import OVERRIDES, found_files, named_files
 
 HEADER = "# Written by a rollback. Deployments that name this file go on from here; delete it to go back to the files besides.\n"
 ENV, OVERRIDE, GIT = "env", "override", "git"
@@ -24,6 +28,10 @@ KINDS = (OVERRIDE, ENV, GIT)
 class Pin:
     """One way to pin. `save` and `restore` bracket a switch that may fail."""
 
+    # Whether the Compose files themselves say which image a version is, and whether they may have other services for it.
+    names_images = False
+    moves_services = False
+
     def files(self) -> List[str]:
         """Compose files that are read besides."""
         return []
@@ -32,7 +40,12 @@ class Pin:
         """Why it cannot be written; sentences with a way out."""
         return []
 
-    def write(self, directory: Path, version: str, target: Mapping[str, str], docker: Docker) -> Iterator[str]:
+    @contextmanager
+    def preview(self, directory: Path, version: str) -> Iterator[Tuple[Optional[Path], Dict[str, str]]]:
+        """Where the Compose files of `version` are, and variables for them, for as long as it lasts."""
+        yield None, {}
+
+    def write(self, directory: Path, version: str, target: Mapping[str, str]) -> Iterator[str]:
         """Pin `target`; yields what was done, in words. Nothing where it says that already."""
         raise NotImplementedError
 
@@ -46,10 +59,12 @@ class Pin:
 
 @dataclass(frozen=True)
 class Override(Pin):
-    """A Compose file of ours with the image of each service, by digest, read after all others."""
+    """A Compose file of ours with the image of each service, by digest, read after all others. `files` are the ones that
+    deployments name; without any, Compose has to find ours by itself."""
 
     name: str
     directory: Path
+    named: bool = False
 
     def files(self) -> List[str]:
         return [self.name] if (self.directory / self.name).exists() else []
@@ -60,9 +75,18 @@ class Override(Pin):
             return [
                 f"{path} is there and was not written by a rollback. Name another file with app_rollback_compose_override."
             ]
-        return []
+        if self.named:
+            return []
+        told = named_files(directory)
+        others = [name for name in OVERRIDES if name != self.name and (directory / name).exists()]
+        if self.name in told if told else self.name in OVERRIDES and not others:
+            return []
+        return [
+            f"The next deployment would not read {path}, since Compose reads {', '.join(found_files(directory)) or 'nothing'} there."
+            " Name the files of deployments, and ours, with app_rollback_compose_files and _override, or set app_rollback_compose_pin to env."
+        ]
 
-    def write(self, directory: Path, version: str, target: Mapping[str, str], docker: Docker) -> Iterator[str]:
+    def write(self, directory: Path, version: str, target: Mapping[str, str]) -> Iterator[str]:
         services = {service: {"image": image} for service, image in sorted(target.items())}
         # JSON is YAML.
         text = HEADER + json.dumps({"services": services}, indent=2) + "\n"
@@ -79,20 +103,28 @@ class Variable(Pin):
 
     name: str
     file: str = ".env"
+    names_images = True
 
     def problems(self, directory: Path, version: str) -> List[str]:
-        if not re.search(rf"^{re.escape(self.name)}=", _read(directory / self.file) or "", re.MULTILINE):
+        if not self._line.search(_read(directory / self.file) or ""):
             return [f"{directory / self.file} has no line {self.name}=…. Check app_rollback_compose_variable."]
+        if self.name in os.environ:
+            return [
+                f"{self.name} is also in the environment, where Compose looks first. Take it out of there, and leave it to {self.file}."
+            ]
         return []
 
-    def write(self, directory: Path, version: str, target: Mapping[str, str], docker: Docker) -> Iterator[str]:
-        # A tag may have moved since; here it names what it named when the release was good.
-        for image in dict.fromkeys(target.values()):
-            if "@" in image:
-                docker.ask("tag", image, f"{repository_of(image)}:{version}")
+    @property
+    def _line(self) -> "re.Pattern[str]":
+        return re.compile(rf"^{re.escape(self.name)}=.*$", re.MULTILINE)
+
+    @contextmanager
+    def preview(self, directory: Path, version: str) -> Iterator[Tuple[Optional[Path], Dict[str, str]]]:
+        yield None, {self.name: version}
+
+    def write(self, directory: Path, version: str, target: Mapping[str, str]) -> Iterator[str]:
         text = _read(directory / self.file) or ""
-        line = re.compile(rf"^{re.escape(self.name)}=.*$", re.MULTILINE)
-        if _write(directory / self.file, line.sub(lambda _: f"{self.name}={version}", text)):
+        if _write(directory / self.file, self._line.sub(lambda _: f"{self.name}={version}", text)):
             yield f"set {self.name}={version} in {self.file}"
 
     def save(self, directory: Path) -> Dict[str, Optional[str]]:
@@ -104,6 +136,8 @@ class Checkout(Pin):
     """A git tag that is checked out; `template` makes it of the version, such as `v{version}`."""
 
     template: str = "v{version}"
+    names_images = True
+    moves_services = True
 
     def problems(self, directory: Path, version: str) -> List[str]:
         tag = self.template.format(version=version)
@@ -115,11 +149,21 @@ class Checkout(Pin):
             return [f"Git tag {tag} cannot be checked out in {directory}: {error.message}"]
         return []
 
-    def write(self, directory: Path, version: str, target: Mapping[str, str], docker: Docker) -> Iterator[str]:
+    @contextmanager
+    def preview(self, directory: Path, version: str) -> Iterator[Tuple[Optional[Path], Dict[str, str]]]:
+        archive = _git_said(directory, "archive", "--format=tar", self.template.format(version=version))
+        with tempfile.TemporaryDirectory(prefix="rollback-checkout-") as elsewhere:
+            with tarfile.open(fileobj=io.BytesIO(archive)) as opened:
+                for member in opened:
+                    content = opened.extractfile(member) if member.isfile() else None
+                    if content is not None:
+                        path = Path(elsewhere) / member.name
+                        path.parent.mkdir(parents=True, exist_ok=True)
+                        path.write_bytes(content.read())
+            yield Path(elsewhere), {}
+
+    def write(self, directory: Path, version: str, target: Mapping[str, str]) -> Iterator[str]:
         tag = self.template.format(version=version)
-        for image in dict.fromkeys(target.values()):
-            if "@" in image:
-                docker.ask("tag", image, f"{repository_of(image)}:{version}")
         if _git(directory, "rev-parse", "HEAD") != _git(directory, "rev-parse", f"{tag}^{{commit}}"):
             _git(directory, "checkout", "--quiet", tag)
             yield f"checked out {tag}"
@@ -135,15 +179,19 @@ class Checkout(Pin):
 
 
 def _git(directory: Path, *arguments: str) -> str:
+    return _git_said(directory, *arguments).decode(errors="replace").strip()
+
+
+def _git_said(directory: Path, *arguments: str) -> bytes:
     argv = ["git", "-C", str(directory), "-c", f"safe.directory={directory}", *arguments]
     try:
-        done = subprocess.run(argv, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60, check=False)
+        done = subprocess.run(argv, stdin=subprocess.DEVNULL, capture_output=True, timeout=60, check=False)
     except (OSError, subprocess.TimeoutExpired) as error:
         raise RollbackError(f"git cannot be asked: {error}.") from error
     if done.returncode != 0:
-        said = done.stderr.strip().splitlines() or ["there is no such tag."]
+        said = done.stderr.decode(errors="replace").strip().splitlines() or ["there is no such tag."]
         raise RollbackError(said[-1])
-    return done.stdout.strip()
+    return done.stdout
 
 
 def _read(path: Path) -> Optional[str]:

@@ -7,28 +7,36 @@ import os
 import subprocess
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
+from typing import Any, Dict, List, Mapping, Optional, Sequence
 
 from ansible.module_utils.rollback.errors import RollbackError
 
-PROJECT, SERVICE, NUMBER = (f"com.docker.compose.{name}" for name in ("project", "service", "container-number"))
+# Before the names of the labels by which Compose knows its containers.
+COMPOSE = "com.docker.compose"
 
 
 @dataclass(frozen=True)
 class Docker:
-    """The client, as an argument list, and seconds that one command of it may take."""
+    """The client, as an argument list, seconds that one command of it may take, and variables for all of them."""
 
     client: Sequence[str] = ("docker",)
     timeout_s: float = 600
+    environment: Mapping[str, str] = field(default_factory=dict)
 
-    def ask(self, *arguments: str, cwd: Optional[Path] = None, environment: Optional[Mapping[str, str]] = None) -> str:
+    def ask(
+        self,
+        *arguments: str,
+        cwd: Optional[Path] = None,
+        environment: Optional[Mapping[str, str]] = None,
+        errors_too: bool = False,
+    ) -> str:
         """What it prints. Raises RollbackError with its own last word."""
         argv = [*self.client, *arguments]
         try:
             done = subprocess.run(
                 argv,
                 cwd=cwd,
-                env={**os.environ, **(environment or {})},
+                env={**os.environ, **self.environment, **(environment or {})},
                 stdin=subprocess.DEVNULL,
                 capture_output=True,
                 timeout=self.timeout_s,
@@ -44,7 +52,7 @@ class Docker:
             raise RollbackError(f"{' '.join(arguments[:2])} took more than {self.timeout_s:g} s.") from error
         if done.returncode != 0:
             raise RollbackError(_said(done.stderr or done.stdout))
-        return done.stdout
+        return done.stdout + (done.stderr if errors_too else "")
 
     def image(self, reference: str) -> "Optional[Image]":
         """The image of that name, id or digest, where it is on this host."""
@@ -71,9 +79,9 @@ class Docker:
             digests[f"{platform.get('os', '')}/{platform.get('architecture', '')}"] = str(entry["Descriptor"]["digest"])
         return digests
 
-    def containers(self, project: str) -> "List[Container]":
-        """Every container of a Compose project, also those that do not run."""
-        ids = self.ask("ps", "--all", "--quiet", "--no-trunc", "--filter", f"label={PROJECT}={project}").split()
+    def containers(self, label: str, value: str) -> "List[Container]":
+        """Every container that Compose gave this label, also those that do not run."""
+        ids = self.ask("ps", "--all", "--quiet", "--no-trunc", "--filter", f"label={COMPOSE}.{label}={value}").split()
         return [Container.of(found) for found in json.loads(self.ask("inspect", *ids))] if ids else []
 
     def _is_insecure(self, reference: str) -> bool:
@@ -112,32 +120,36 @@ class Image:
 
 @dataclass(frozen=True)
 class Container:
-    """`health` is that of its health check (`healthy`, `starting`, `unhealthy`), empty where it has none."""
+    """`health` is that of its health check (`healthy`, `starting`, `unhealthy`), empty where it has none. `directory` is the one
+    that its project was started from."""
 
     id: str
     name: str
+    project: str
     service: str
+    directory: str
     image_id: str
     image_name: str
     running: bool
     health: str
-    ports: Tuple[str, ...] = ()
+    restarts: int = 0
     said: str = ""
 
     @classmethod
     def of(cls, found: Mapping[str, Any]) -> "Container":
         state, config = found["State"], found["Config"]
+        labels = config.get("Labels") or {}
         return cls(
             id=str(found["Id"]),
             name=str(found["Name"]).lstrip("/"),
-            service=str((config.get("Labels") or {}).get(SERVICE, "")),
+            project=str(labels.get(f"{COMPOSE}.project", "")),
+            service=str(labels.get(f"{COMPOSE}.service", "")),
+            directory=str(labels.get(f"{COMPOSE}.project.working_dir", "")),
             image_id=str(found["Image"]),
             image_name=str(config["Image"]),
             running=bool(state["Running"]) and not state.get("Restarting"),
             health=str((state.get("Health") or {}).get("Status", "")),
-            ports=tuple(
-                port for port, bound in ((found.get("HostConfig") or {}).get("PortBindings") or {}).items() if bound
-            ),
+            restarts=int(found.get("RestartCount") or 0),
             said=str(state.get("Error") or (f"exit code {state['ExitCode']}" if not state["Running"] else "")),
         )
 
@@ -147,10 +159,13 @@ class Container:
 
 
 def repository_of(reference: str) -> str:
-    """`registry:5000/hunter` of `registry:5000/hunter:1.0.0@sha256:…`."""
+    """`registry:5000/hunter` of `registry:5000/hunter:1.0.0@sha256:…`; Docker's own registry is left out, as the engine does."""
     name = reference.split("@")[0]
     head, _, last = name.rpartition("/")
-    return f"{head}/{last.split(':')[0]}" if head else last.split(":")[0]
+    repository = f"{head}/{last.split(':')[0]}" if head else last.split(":")[0]
+    for default in ("docker.io/", "index.docker.io/", "library/"):
+        repository = repository[len(default) :] if repository.startswith(default) else repository
+    return repository
 
 
 def tag_of(reference: str) -> str:
