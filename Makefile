@@ -66,7 +66,7 @@ chaos: setup-dev ## Kill what takes part in a run, cut connections and fill disk
 
 .PHONY: engine
 engine: setup-dev ## Switch versions of an application in containers (needs a Docker engine, Compose, docker-registry, debootstrap)
-	$(BIN)/python -m pytest tests/engine $(TEST_ARGS)
+	$(BIN)/python -m pytest --numprocesses=2 --dist=loadfile tests/engine $(TEST_ARGS)
 
 .PHONY: scenarios
 scenarios: setup-dev ## Run the Molecule scenarios, which play the real playbooks from beginning to end

@@ -13,6 +13,7 @@ import json
 import os
 import platform
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -42,12 +43,11 @@ class ImageError(Exception):
 
 @dataclass(frozen=True)
 class Registry:
-    """`address` is host and port; `password` is that of `user`, where it asks for one."""
+    """`address` is host and port; `data` is where it keeps what was pushed."""
 
     address: str
     data: Path
-    user: str = ""
-    password: str = ""
+    pid: int
 
 
 def docker(*arguments: object, cwd: Path | None = None, environment: Mapping[str, str] | None = None) -> str:
@@ -137,13 +137,25 @@ def forget(*names: str) -> None:
 
 @contextlib.contextmanager
 def registry(user: str = "", password: str = "", data: Path | None = None) -> Iterator[Registry]:
-    """A registry on loopback, which engines trust without TLS. With `user` it lets in nobody else; `data` may be another one's."""
-    home = Path(tempfile.mkdtemp(prefix="rollback-registry-"))
-    found = Registry(f"127.0.0.1:{free_port()}", data or home / "data", user, password)
-    config = {
+    """A registry for as long as it lasts, see `start_registry`. `data` may be another one's."""
+    with tempfile.TemporaryDirectory(prefix="rollback-registry-") as home:
+        found = start_registry(Path(home), user, password, data)
+        try:
+            yield found
+        finally:
+            os.kill(found.pid, signal.SIGTERM)
+            with contextlib.suppress(ChildProcessError):
+                os.waitpid(found.pid, 0)
+
+
+def start_registry(home: Path, user: str = "", password: str = "", data: Path | None = None) -> Registry:
+    """A registry on loopback, which engines trust without TLS; it goes on after this program. With `user` it lets in nobody else."""
+    home.mkdir(exist_ok=True)
+    address, data = f"127.0.0.1:{free_port()}", data or home / "data"
+    config: dict[str, Any] = {
         "version": "0.1",
-        "storage": {"filesystem": {"rootdirectory": str(found.data)}, "delete": {"enabled": True}},
-        "http": {"addr": found.address},
+        "storage": {"filesystem": {"rootdirectory": str(data)}, "delete": {"enabled": True}},
+        "http": {"addr": address},
     }
     if user:
         import bcrypt
@@ -152,16 +164,16 @@ def registry(user: str = "", password: str = "", data: Path | None = None) -> It
         known.write_text(f"{user}:{bcrypt.hashpw(password.encode(), bcrypt.gensalt(rounds=4)).decode()}\n")
         config["auth"] = {"htpasswd": {"realm": "hunter", "path": str(known)}}
     (home / "config.yml").write_text(json.dumps(config))  # JSON is YAML
-    with (home / "log").open("ab") as log:
-        argv = [_program("docker-registry"), "serve", str(home / "config.yml")]
-        process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
-    try:
-        _wait_for_registry(found.address)
-        yield found
-    finally:
-        process.terminate()
-        process.wait()
-        shutil.rmtree(home)
+    with (home / "log").open("wb") as log:
+        process = subprocess.Popen(
+            [_program("docker-registry"), "serve", str(home / "config.yml")],
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+        )
+    _wait_for_registry(address)
+    return Registry(address, data, process.pid)
 
 
 def free_port() -> int:

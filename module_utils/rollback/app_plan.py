@@ -127,11 +127,16 @@ def _misfits(
     then, now = sorted(point["alembic_heads"] or []), sorted(live.alembic_heads or [])
     version = f"{application.name} {point['version']}"
     if between.get("problem"):
-        return [
-            f"Nothing says which schema {version} was written for: it has no release point, no label of an image names its Alembic heads,"
-            f" and its migrations cannot be read: {between['problem'].rstrip('.')}. Record releases with playbooks/record_release.yml, or"
-            " pull the image to where the application runs."
-        ]
+        # Of a version that is not to be had nobody needs to know it.
+        return (
+            []
+            if any(application.problems.values())
+            else [
+                f"Nothing says which schema {version} was written for: it has no release point, no label of an image names its Alembic heads,"
+                f" and its migrations cannot be read: {between['problem'].rstrip('.')}. Record releases with playbooks/record_release.yml, or"
+                " pull the image to where the application runs."
+            ]
+        )
     if then == now:
         return []
     if wants_own_head:

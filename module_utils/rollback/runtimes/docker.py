@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -71,7 +72,9 @@ class Docker:
     def remote(self, reference: str) -> "Dict[str, str]":
         """Platform → digest of what a registry has under that name. Raises RollbackError where it has nothing, or refuses."""
         insecure = ["--insecure"] if self._is_insecure(reference) else []
-        found = json.loads(self.ask("manifest", "inspect", "--verbose", *insecure, reference))
+        # Without --log-level it says "no such manifest" of whatever a registry refuses.
+        asked = ("--log-level", "debug", "manifest", "inspect", "--verbose")
+        found = json.loads(self.ask(*asked, *insecure, reference))
         entries = found if isinstance(found, list) else [found]
         digests = {}
         for entry in entries:
@@ -176,5 +179,7 @@ def tag_of(reference: str) -> str:
 
 def _said(text: str) -> str:
     lines = [line.strip() for line in text.splitlines() if line.strip()]
-    telling = [line for line in lines if "error" in line.lower()] or lines or ["Docker said nothing."]
+    refused = re.findall(r'continuing on error \(errcode\.\w+\) (.+?)"?$', text, re.MULTILINE)
+    spoken = [line for line in lines if not line.startswith("time=")] or ["Docker said nothing."]
+    telling = refused or [line for line in spoken if "error" in line.lower()] or spoken
     return telling[-1].replace("Error response from daemon: ", "").replace("Error: ", "")

@@ -1,0 +1,3 @@
+"""Hunter: finds companies, watches their domains, keeps the leads."""
+
+__version__ = "1.0.1"
