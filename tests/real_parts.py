@@ -183,6 +183,13 @@ PARTS = (
         "apt-get install debootstrap",
     ),
     Part(
+        "kubectl",
+        "kubectl",
+        "rollouts on an emulated Kubernetes API, as pipelines make them",
+        lambda: program(["kubectl", "version", "--client", "--output=yaml"], r"gitVersion: v(\d[\w.+-]*)"),
+        "apt-get install kubernetes-client",
+    ),
+    Part(
         "tmpfs",
         "a file system of its own",
         "disks that fill up",

@@ -144,6 +144,12 @@ def _misfits(
             f"{version} serves only on revision {listed(then or ['none'])} (rollback_wants_own_head), and the database is at"
             f" {listed(now or ['none'])}. {_ELSE_MIGRATION}"
         ]
+    migrating = [sentence for told in application.migrates.values() for sentence in told]
+    if migrating:
+        return [
+            f"{version} knows revisions up to {listed(then or ['none'])}, and the database is at {listed(now or ['none'])}."
+            f" {migrating[0]} {_ELSE_MIGRATION}"
+        ]
     return [
         f"{version} cannot be trusted on this schema, since revision {step['revision']} is no mere addition: {step['demands'][0]}"
         f" {_ELSE_MIGRATION}"

@@ -52,8 +52,8 @@ class Step:
 @dataclass(frozen=True)
 class Application:
     """What the hosts of group `app` run: versions, and images by part of the application (`artifacts`, empty for releases in
-    directories), each by host; the same of what they are to start (`target`), why that cannot be (`problems`), and what
-    their probes found (`evidence`)."""
+    directories), each by host; the same of what they are to start (`target`), why that cannot be (`problems`), what to know
+    of it (`notes`), what in it migrates by itself (`migrates`), and what their probes found (`evidence`)."""
 
     name: str
     versions: Dict[str, str]
@@ -61,6 +61,8 @@ class Application:
     artifacts: Dict[str, Dict[str, str]] = field(default_factory=dict)
     target: Dict[str, Dict[str, str]] = field(default_factory=dict)
     evidence: List[str] = field(default_factory=list)
+    notes: Dict[str, List[str]] = field(default_factory=dict)
+    migrates: Dict[str, List[str]] = field(default_factory=dict)
 
     @property
     def running(self) -> List[str]:
@@ -381,6 +383,7 @@ def common(
         },
         "application": application.moves(to),
         "evidence": list(application.evidence),
+        "notes": _by_hosts(application.notes),
         "forecast": [entry.as_dict() for entry in forecast.of_restore(live, then) if entry.touched],
         "rows_now": live.rows,
         "rows_then": then.rows,
@@ -454,11 +457,15 @@ def _unmarked(point: Mapping[str, Any], database: Mapping[str, Any]) -> List[str
 
 def unready(application: Application) -> List[str]:
     """Why the version to start cannot be started, each sentence once with the hosts that say it."""
+    return _by_hosts(application.problems)
+
+
+def _by_hosts(sentences: Mapping[str, Sequence[str]]) -> List[str]:
     said: Dict[str, List[str]] = {}
-    for host, problems in sorted(application.problems.items()):
-        for problem in problems:
-            said.setdefault(problem, []).append(host)
-    return [f"{listed(hosts)}: {problem}" for problem, hosts in said.items()]
+    for host, told in sorted(sentences.items()):
+        for sentence in told:
+            said.setdefault(sentence, []).append(host)
+    return [f"{listed(hosts)}: {sentence}" for sentence, hosts in said.items()]
 
 
 def text(plan: Mapping[str, Any]) -> str:
@@ -489,6 +496,7 @@ def text(plan: Mapping[str, Any]) -> str:
             f"Expected: {duration(plan['expected_s'])}, of which {duration(plan['outage_s'])} without service. Target: {duration(plan['target_s'])}.",
             f"Way back: {plan['way_back']}",
             *(f"Warning: {warning}" for warning in plan["warnings"]),
+            *(f"Note: {note}" for note in plan["notes"]),
         ]
     )
 
