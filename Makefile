@@ -68,6 +68,10 @@ chaos: setup-dev ## Kill what takes part in a run, cut connections and fill disk
 engine: setup-dev ## Switch versions of an application in containers (needs a Docker engine, Compose, docker-registry, debootstrap)
 	$(BIN)/python -m pytest --numprocesses=2 --dist=loadfile tests/engine $(TEST_ARGS)
 
+.PHONY: cluster
+cluster: setup-dev ## Switch versions of an application on an emulated Kubernetes API (needs kubectl)
+	$(BIN)/python -m pytest --numprocesses=3 tests/cluster $(TEST_ARGS)
+
 .PHONY: scenarios
 scenarios: setup-dev ## Run the Molecule scenarios, which play the real playbooks from beginning to end
 	$(BIN)/python -m pytest --numprocesses=2 tests/scenarios $(TEST_ARGS)

@@ -27,6 +27,17 @@ def cluster() -> Iterator[tuple[Path, emulator.Store]]:
 def hunter(cluster: tuple[Path, emulator.Store]) -> Iterator[Hunter]:
     """Hunter 1.0.1, which was 1.0.0 before: a Deployment and a StatefulSet, and a DaemonSet in a namespace of its own."""
     kubeconfig, store = cluster
+    yield from deployed(kubeconfig)
+    store.deny, store.tags = [], {}
+
+
+@pytest.fixture(scope="session")
+def resting(cluster: tuple[Path, emulator.Store]) -> Iterator[Hunter]:
+    """The same for tests that change nothing."""
+    yield from deployed(cluster[0])
+
+
+def deployed(kubeconfig: Path) -> Iterator[Hunter]:
     found = Hunter(kubeconfig)
     try:
         found.make()
@@ -34,5 +45,4 @@ def hunter(cluster: tuple[Path, emulator.Store]) -> Iterator[Hunter]:
         found.deploy("1.0.1")
         yield found
     finally:
-        store.deny, store.tags = [], {}
         found.close()

@@ -7,6 +7,7 @@ import os
 import subprocess
 import time
 import uuid
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -89,8 +90,12 @@ class Hunter:
             self.wait()
 
     def wait(self) -> None:
-        for kind, name, namespace in self._all():
+        def status(where: tuple[str, str, str]) -> None:
+            kind, name, namespace = where
             self.kubectl("rollout", "status", f"{kind}/{name}", "--namespace", namespace, "--timeout=60s")
+
+        with ThreadPoolExecutor() as pool:
+            list(pool.map(status, self._all()))
 
     # What is there ------------------------------------------------------------------------------------------------
 

@@ -57,11 +57,11 @@ def only(hunter, name):
 # --- what runs
 
 
-def test_what_runs_is_seen_by_digest_in_all_namespaces(hunter):
-    found = bring(hunter, "look")
+def test_what_runs_is_seen_by_digest_in_all_namespaces(resting):
+    found = bring(resting, "look")
     assert (found["running"], found["changed"], found["mixed"]) == (BAD, False, [])
-    assert set(found["artifacts"]) == set(hunter.parts(""))
-    assert {image.partition("@sha256:")[0] for image in found["artifacts"].values()} == {f"{hunter.repository}:{BAD}"}
+    assert set(found["artifacts"]) == set(resting.parts(""))
+    assert {image.partition("@sha256:")[0] for image in found["artifacts"].values()} == {f"{resting.repository}:{BAD}"}
     assert all(len(image.partition("@sha256:")[2]) == 64 for image in found["artifacts"].values())
     assert {GOOD, BAD} <= set(found["releases"])
 
@@ -87,8 +87,8 @@ def test_workloads_of_different_versions_are_named(hunter):
     assert any(f"Workloads differ: Deployment {hunter.name}/api is {GOOD}" in note for note in found["notes"])
 
 
-def test_the_version_may_be_a_label(hunter):
-    assert bring(hunter, "look", version_label="hunter/config")["running"] == BAD
+def test_the_version_may_be_a_label(resting):
+    assert bring(resting, "look", version_label="hunter/config")["running"] == BAD
 
 
 # --- there and back
@@ -390,28 +390,28 @@ def test_k11_helm_is_told_of(hunter):
     assert any("belongs to Helm release shop" in note for note in found["notes"])
 
 
-def test_k18_another_cluster_is_refused(hunter):
-    uid = hunter.get("namespace", "kube-system")["metadata"]["uid"]
-    assert bring(hunter, "look", cluster_uid=uid)["running"] == BAD
+def test_k18_another_cluster_is_refused(resting):
+    uid = resting.get("namespace", "kube-system")["metadata"]["uid"]
+    assert bring(resting, "look", cluster_uid=uid)["running"] == BAD
     with pytest.raises(
         RollbackError, match=f"This is another cluster: its namespace kube-system has uid {uid}, not 0-0"
     ):
-        bring(hunter, "look", cluster_uid="0-0")
+        bring(resting, "look", cluster_uid="0-0")
 
 
-def test_rights_that_are_lacking_are_listed_before_anything_is_changed(hunter, cluster):
+def test_rights_that_are_lacking_are_listed_before_anything_is_changed(resting, cluster):
     _, store = cluster
     store.deny = [{"verb": "patch", "resource": "deployments"}, {"verb": "delete", "resource": "pods"}]
-    before = hunter.specs()
+    before = resting.specs()
     assert (
-        f"does not give these rights: patch deployments.apps api in namespace {hunter.name}; delete pods in namespace {hunter.name}."
-        in problems(hunter)
+        f"does not give these rights: patch deployments.apps api in namespace {resting.name}; delete pods in namespace {resting.name}."
+        in problems(resting)
     )
-    store.deny = [{"verb": "list", "resource": "replicasets", "namespace": hunter.name}]
-    with pytest.raises(RollbackError, match=f"these rights: list replicasets.apps in namespace {hunter.name}"):
-        bring(hunter, "look")
+    store.deny = [{"verb": "list", "resource": "replicasets", "namespace": resting.name}]
+    with pytest.raises(RollbackError, match=f"these rights: list replicasets.apps in namespace {resting.name}"):
+        bring(resting, "look")
     store.deny = []
-    assert hunter.specs() == before
+    assert resting.specs() == before
 
 
 @pytest.mark.parametrize(
@@ -427,21 +427,21 @@ def test_rights_that_are_lacking_are_listed_before_anything_is_changed(hunter, c
         ({"access": {"host": "http://127.0.0.1:1", "api_key": "x"}}, "The Kubernetes API at http://127.0.0.1:1 cannot be reached"),
     ],
 )  # fmt: skip
-def test_bad_input_is_one_sentence(hunter, more, said, monkeypatch):
+def test_bad_input_is_one_sentence(resting, more, said, monkeypatch):
     # In a process of its own, as a module has it, no other kubeconfig was read before.
     monkeypatch.setattr(kubernetes.client.Configuration, "_default", None)
     try:
-        told = " ".join(bring(hunter, "ready", **{"version": GOOD, **more})["problems"])
+        told = " ".join(bring(resting, "ready", **{"version": GOOD, **more})["problems"])
     except RollbackError as refused:
         told = str(refused)
     assert said in told
 
 
-def test_a_context_that_is_not_there_is_told(hunter):
+def test_a_context_that_is_not_there_is_told(resting):
     with pytest.raises(
         RollbackError, match=r"No way into the cluster is known: .*moon.*Check app_rollback_kubernetes_access"
     ):
-        bring(hunter, "look", access={"kubeconfig": str(hunter.kubeconfig), "context": "moon"})
+        bring(resting, "look", access={"kubeconfig": str(resting.kubeconfig), "context": "moon"})
 
 
 def test_a_deployment_in_between_is_not_written_over(hunter, point, monkeypatch):
