@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Optional
+from typing import Optional, Protocol
 
 from ansible.module_utils.rollback import clock, durable
 from ansible.module_utils.rollback.journal import Journal
@@ -14,6 +14,13 @@ from ansible.module_utils.rollback.words import duration, size
 
 FILE_NAME = "progress.log"
 _MOST = 0.99  # a database grows past what the manifest says; whole is only what has ended
+
+
+class Landing(Protocol):
+    """What comes: all before `frontier` is there, of which `resumed_at` was there before."""
+
+    frontier: int
+    resumed_at: int
 
 
 @dataclass(frozen=True)
@@ -35,6 +42,33 @@ class Measure:
             f"{size(self.bytes)} of about {size(self.expected_bytes)} ({share * 100:.0f} %),"
             f" {min(self.objects, self.expected_objects):,} of {self.expected_objects:,} objects, {size(rate)}/s{left}"
         )
+
+
+class Transfer:
+    """A backup on its way: each of its files is followed while it comes."""
+
+    def __init__(self, expected_bytes: int) -> None:
+        self._expected, self._whole = expected_bytes, 0
+        self._now: Optional[Landing] = None
+        self._before = 0  # bytes that an earlier attempt has brought
+        self._since = time.monotonic()
+
+    def follow(self, now: Landing) -> None:
+        self._now = now
+        self._before += now.resumed_at
+
+    def ended(self, count: int) -> None:
+        """A file of so many bytes is whole."""
+        self._whole, self._now = self._whole + count, None
+
+    def line(self) -> str:
+        """`512.0 MiB of 1.0 GiB (50 %), 43.1 MiB/s, about 12 s left`."""
+        there = min(self._expected, self._whole + (self._now.frontier if self._now else 0))
+        seconds = time.monotonic() - self._since
+        rate = (there - self._before) / seconds if seconds > 0 else 0.0
+        share = 100 * there // self._expected if self._expected else 100
+        left = f", about {duration(max(1, (self._expected - there) / rate))} left" if rate > 0 else ""
+        return f"{size(there)} of {size(self._expected)} ({share} %), {size(max(0, rate))}/s{left}"
 
 
 class Progress:

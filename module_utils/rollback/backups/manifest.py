@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -55,22 +56,41 @@ def read(backup: Path) -> Optional[Manifest]:
     """The manifest of `backup`, or None where it has none. Raises RollbackError where there is one that cannot be trusted."""
     path = path_for(backup)
     try:
-        manifest = Manifest.from_dict(json.loads(path.read_text(encoding="utf-8")))
-        _check_types(manifest)
+        content = path.read_bytes()
     except FileNotFoundError:
         return None
-    except (TypeError, ValueError, KeyError, AttributeError, OSError, RecursionError) as error:
-        raise RollbackError(
-            f"The manifest {path.name} cannot be read ({type(error).__name__}: {error}).", "Choose another backup."
-        ) from error
+    except OSError as error:
+        raise _unreadable(path.name, error) from error
+    return parse(content, backup.name)
+
+
+def parse(content: bytes, backup: str) -> Manifest:
+    """The manifest of the backup of that name, from wherever its text was. Raises RollbackError where it cannot be trusted."""
+    name = backup + MANIFEST_SUFFIX
+    try:
+        manifest = Manifest.from_dict(json.loads(content.decode("utf-8")))
+        _check_types(manifest)
+    except (TypeError, ValueError, KeyError, AttributeError, RecursionError, OverflowError) as error:
+        raise _unreadable(name, error) from error
     if manifest.manifest_version != VERSION:
         raise RollbackError(
-            f"The manifest {path.name} is of version {manifest.manifest_version!r}; this tool reads version {VERSION}.",
+            f"The manifest {name} is of version {manifest.manifest_version!r}; this tool reads version {VERSION}.",
             "Choose another backup.",
         )
-    if manifest.backup != backup.name:
-        raise RollbackError(f"The manifest {path.name} describes {manifest.backup}.", "Choose another backup.")
+    if manifest.backup != backup:
+        raise RollbackError(f"The manifest {name} describes {manifest.backup}.", "Choose another backup.")
     return manifest
+
+
+def checksum(content: bytes) -> str:
+    """What a plan remembers a manifest by."""
+    return hashlib.sha256(content).hexdigest()
+
+
+def _unreadable(name: str, error: Exception) -> RollbackError:
+    return RollbackError(
+        f"The manifest {name} cannot be read ({type(error).__name__}: {error}).", "Choose another backup."
+    )
 
 
 def _check_types(manifest: Manifest) -> None:
