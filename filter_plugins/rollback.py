@@ -35,6 +35,7 @@ from ansible.module_utils.rollback import (  # noqa: E402
     runs,
     words,
 )
+from ansible.module_utils.rollback.backups import catalog  # noqa: E402
 from ansible.module_utils.rollback.errors import RollbackError  # noqa: E402
 from ansible.module_utils.rollback.migrations import trial  # noqa: E402
 from ansible.module_utils.rollback.migrations.operations import Loss  # noqa: E402
@@ -81,7 +82,9 @@ def typed_command(playbook: str, short: dict[str, str]) -> str:
     said = [
         _option(name, free_text(value, name))
         for name, value in given.items()
-        if name in known and "password" not in name and name != "rollback_pools"  # that has passwords inside
+        if name in known
+        and "password" not in name
+        and name not in ("rollback_pools", "rollback_backup_sources")  # they have passwords inside
     ]
     return " ".join(filter(None, ["ansible-playbook", inventory_option(""), playbook, *said]))
 
@@ -110,6 +113,15 @@ def urls_below(endpoints: list[dict[str, Any]], base_url: str) -> list[dict[str,
         {**{name: value for name, value in endpoint.items() if name != "path"}, "url": base + endpoint["path"]}
         for endpoint in plain(endpoints)
     ]
+
+
+def is_a_time(said: Any) -> bool:
+    """Whether it can be read as a time."""
+    try:
+        catalog.moment(str(said))
+    except RollbackError:
+        return False
+    return True
 
 
 def health_checks(hosts: list[Any]) -> list[dict[str, Any]]:
@@ -242,6 +254,7 @@ class FilterModule:
             "unknown_inputs": unknown_inputs,
             "typed_command": typed_command,
             "free_text": free_text,
+            "is_a_time": is_a_time,
             "health_checks": health_checks,
             "host_problems": host_problems,
             "host_states": host_states,

@@ -27,6 +27,10 @@ options:
     description: Path of the backup.
     type: path
     required: true
+  manifest:
+    description: The manifest of a backup that is still elsewhere. Then nothing is read, and only room is looked at.
+    type: dict
+    default: {}
   server_version:
     description: Version of the server that it would be restored into; client tools are chosen by it.
     type: str
@@ -105,6 +109,8 @@ from pathlib import Path
 
 from ansible.module_utils.rollback import module
 from ansible.module_utils.rollback.backups import files, names, proof
+from ansible.module_utils.rollback.backups.manifest import Manifest
+from ansible.module_utils.rollback.backups.requirements import Requirements
 from ansible.module_utils.rollback.census import DEFAULT_VERSION_TABLE
 from ansible.module_utils.rollback.postgres import client_tools, lacking, room, snapshot
 from ansible.module_utils.rollback.postgres.server import ARGUMENTS, Server
@@ -113,6 +119,7 @@ ARGUMENT_SPEC = {
     **ARGUMENTS,
     "database": {"type": "str", "required": True},
     "path": {"type": "path", "required": True},
+    "manifest": {"type": "dict", "default": {}},
     "server_version": {"type": "str", "required": True},
     "client_bin_dir": {"type": "str", "default": ""},
     "version_table": {"type": "str", "default": DEFAULT_VERSION_TABLE},
@@ -123,10 +130,13 @@ ARGUMENT_SPEC = {
 
 def prove(params, check_mode):
     server, path = Server.of(params["dsn"], params["password"]), Path(params["path"])
-    if files.sniff(path)[0] == names.SNAPSHOT:
+    if not params["manifest"] and files.sniff(path)[0] == names.SNAPSHOT:
         return prove_snapshot(server, path)
     tools = client_tools.find(client_tools.major_of(params["server_version"]), params["client_bin_dir"] or None)
-    manifest, needs = proof.prove(path, params["version_table"], tools)
+    if params["manifest"]:
+        manifest, needs = Manifest.from_dict(params["manifest"]), Requirements()
+    else:
+        manifest, needs = proof.prove(path, params["version_table"], tools)
     with server.connect(params["database"]) as connection:
         problems, notes = lacking.find(connection, needs), []
         if params["strategy"] == "beside":
@@ -138,7 +148,7 @@ def prove(params, check_mode):
         "client_version": str(tools),
         "problems": problems,
         "notes": notes,
-        "free_bytes": shutil.disk_usage(path.parent).free,
+        "free_bytes": shutil.disk_usage(nearest(path.parent)).free,
         "snapshot": {},
     }
 
@@ -155,6 +165,11 @@ def prove_snapshot(server, path):
         "free_bytes": shutil.disk_usage(path.parent).free,
         "snapshot": asdict(found),
     }
+
+
+def nearest(directory):
+    """It, or what is there of the way to it: the first backup that is fetched makes the directory."""
+    return next(path for path in (directory, *directory.parents) if path.exists())
 
 
 def main() -> None:

@@ -41,9 +41,110 @@ options:
     type: str
     default: ""
   backup:
-    description: Name of a backup. Empty takes that of the release point.
+    description:
+      - Name of a backup, its path, C(<source>:<name>), or V(latest). Empty takes that of the release point.
+      - When a backup was taken is read from its manifest.
     type: str
     default: ""
+  before:
+    description: A time; the newest backup that was taken before it is restored. Without a zone it is UTC.
+    type: str
+    default: ""
+  sources:
+    description: Other places that have backups, besides the backup directory.
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      name:
+        description: What it is called; V(local) is the backup directory.
+        type: str
+        required: true
+      kind:
+        description: A directory of this host, a server that speaks SFTP, or a bucket of S3 or of anything that speaks S3.
+        type: str
+        choices: [local, sftp, s3]
+        required: true
+      bytes_per_s:
+        description: No more than so many bytes per second are brought or left there; V(0) sets no limit.
+        type: int
+        default: 0
+      path:
+        description: Directory, for V(local) and V(sftp).
+        type: str
+        default: ""
+      host:
+        description: The server, for V(sftp).
+        type: str
+        default: ""
+      port:
+        description: Its port.
+        type: int
+        default: 22
+      user:
+        description: User there. Empty takes that of the SSH configuration.
+        type: str
+        default: ""
+      password:
+        description: Password of that user. A key is better.
+        type: str
+        default: ""
+      private_key:
+        description: The private key itself, as an AWX credential holds it. It is never written to a disk.
+        type: str
+        default: ""
+      passphrase:
+        description: Passphrase of the private key.
+        type: str
+        default: ""
+      key_file:
+        description: File with the private key on the C(database) host. Without any key, the agent and the usual files are asked.
+        type: str
+        default: ""
+      known_hosts:
+        description: File with the keys of servers. Empty takes the user's own and the host's. A server that is not in it is refused.
+        type: str
+        default: ""
+      bucket:
+        description: The bucket, for V(s3).
+        type: str
+        default: ""
+      prefix:
+        description: What the keys of the backups begin with.
+        type: str
+        default: ""
+      endpoint:
+        description: URL of the service. Empty takes Amazon's.
+        type: str
+        default: ""
+      region:
+        description: The region.
+        type: str
+        default: ""
+      path_style:
+        description: Whether the bucket is named in the path of the URL, and not in the host's name.
+        type: bool
+        default: false
+      profile:
+        description: Profile of the AWS configuration on the C(database) host.
+        type: str
+        default: ""
+      access_key:
+        description: Id of an access key. Without one, the usual chain is asked, from environment to role of the instance.
+        type: str
+        default: ""
+      secret_key:
+        description: Its secret.
+        type: str
+        default: ""
+      session_token:
+        description: Its token, where it is a temporary one.
+        type: str
+        default: ""
+      ca_file:
+        description: Certificates of authorities that the service's one is checked against. It is always checked.
+        type: str
+        default: ""
   heads:
     description: Revisions that the release point must have, for V(method=migration). Empty takes any.
     type: list
@@ -84,11 +185,16 @@ backup:
   returned: success
   type: dict
   sample: {name: backup_pre_v1.1.0_20261122_030100.dump, path: /var/backups/hunter/backup_pre_v1.1.0_20261122_030100.dump, bytes: 6606028}
+unreachable:
+  description: A sentence about each source that could not be asked, by its name; for a restore.
+  returned: success
+  type: dict
 """
 
 from pathlib import Path
 
 from ansible.module_utils.rollback import module, runs, targets
+from ansible.module_utils.rollback.backups import sources
 
 ARGUMENT_SPEC = {
     "state_dir": {"type": "str", "required": True},
@@ -99,6 +205,8 @@ ARGUMENT_SPEC = {
     "running_versions": {"type": "list", "elements": "str", "default": []},
     "release": {"type": "str", "default": ""},
     "backup": {"type": "str", "default": ""},
+    "before": {"type": "str", "default": ""},
+    **sources.ARGUMENTS,
     "heads": {"type": "list", "elements": "str", "default": []},
     "version": {"type": "str", "default": ""},
 }
@@ -110,10 +218,10 @@ def resolve(params, check_mode):
         point = targets.for_migration(
             environment, params["running_versions"], params["release"], params["heads"], params["version"]
         )
-        return {"changed": False, "release_point": point.as_dict(), "backup": {}}
+        return {"changed": False, "release_point": point.as_dict(), "backup": {}, "unreachable": {}}
     if params["method"] == "app":
         point = targets.for_app(environment, params["running_versions"], params["release"], params["version"])
-        return {"changed": False, "release_point": point.as_dict(), "backup": {}}
+        return {"changed": False, "release_point": point.as_dict(), "backup": {}, "unreachable": {}}
     target = targets.for_restore(
         environment,
         Path(params["backup_dir"]),
@@ -122,6 +230,8 @@ def resolve(params, check_mode):
         params["running_versions"],
         params["release"],
         params["backup"],
+        params["before"],
+        sources.opened(params["sources"]),
     )
     return {"changed": False, **target.as_dict()}
 

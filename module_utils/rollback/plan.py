@@ -10,6 +10,7 @@ from typing import Any, Dict, List, Mapping, Sequence, Tuple
 
 from ansible.module_utils.rollback import forecast, identity, migration_lines
 from ansible.module_utils.rollback.backups.names import SNAPSHOT
+from ansible.module_utils.rollback.backups.sources import HERE
 from ansible.module_utils.rollback.census import Census
 from ansible.module_utils.rollback.postgres import names
 from ansible.module_utils.rollback.words import amount, count, duration, listed, size, table
@@ -30,7 +31,8 @@ _FIXED_S = {
     "up": 3.0,
     "bring_back": 2.0,
 }
-_BYTES_PER_S = {"load": 20e6, "analyse": 200e6, "compare": 100e6, "safety": 20e6}
+_BYTES_PER_S = {"load": 20e6, "analyse": 200e6, "compare": 100e6, "safety": 20e6, "prove": 100e6}
+_FETCHED_BYTES_PER_S = 20e6
 
 # How a backup takes the place of the live database: in a second one that is swapped with it, or after it was dropped.
 BESIDE, IN_PLACE = "beside", "in_place"
@@ -129,6 +131,7 @@ def for_restore(
     point, backup, snapshot = dict(target["release_point"]), dict(target["backup"]), proof.get("snapshot")
     incoming, aside = names.restore_name(live.database, request.run), names.quarantine_name(live.database, request.run)
     to = dict.fromkeys(sorted(application.versions), str(point["version"]))
+    fetching = _fetch_steps(backup, then, proof, measured)
     if snapshot:  # a second database is there already, so it needs no room, whatever is usual
         request, incoming = replace(request, strategy=BESIDE), str(snapshot["snapshot"])
         titles = [
@@ -145,7 +148,7 @@ def for_restore(
     return {
         **common(
             request,
-            [step(*title, then.bytes, measured) for title in titles],
+            [*fetching, *(step(*title, then.bytes, measured) for title in titles)],
             live,
             then,
             database["where"],
@@ -162,6 +165,7 @@ def for_restore(
             *(f"The policy restores instead of taking migrations back: {reason}" for reason in request.instead),
             *_warnings(point, live, then),
             *_unmarked(point, database),
+            *(f"Source {name} could not be asked: {said}" for name, said in target.get("unreachable", {}).items()),
             *proof["notes"],
             *database.get("notes", []),
         ],
@@ -172,7 +176,11 @@ def for_restore(
             *unready(application),
             *database["obstacles"],
             *proof["problems"],
-            *_no_room(request, _safety_room(live, then, backup), proof["free_bytes"]),
+            *_no_room(
+                request,
+                _safety_room(live, then, backup),
+                proof["free_bytes"] - (int(backup["bytes"]) if fetching else 0),
+            ),
         ],
         "verify": {"heads": point["alembic_heads"], "manifest_of": backup["path"], "endpoints": True},
     }
@@ -284,6 +292,21 @@ def _safety_room(live: Census, then: Census, backup: Mapping[str, Any]) -> int:
     """Bytes to keep free for a dump of the live database: what the backup took of its own, with half as much again."""
     share = min(1.0, int(backup["bytes"]) / then.bytes) if then.bytes else 1.0
     return int(live.bytes * share * 1.5) + 16 * 1024 * 1024
+
+
+def _fetch_steps(
+    backup: Mapping[str, Any], then: Census, proof: Mapping[str, Any], measured: Mapping[str, Any]
+) -> List[Step]:
+    """A backup that is elsewhere comes first, while everything runs."""
+    if backup.get("source", HERE) == HERE:
+        return []
+    bytes_per_s = min(_FETCHED_BYTES_PER_S, proof["bytes_per_s"] or _FETCHED_BYTES_PER_S)
+    title, size_s = f"Fetch {backup['name']} from {backup['where']}", int(backup["bytes"]) / bytes_per_s
+    fetched = step("fetch", title, "database", "none", 0, measured)
+    return [
+        replace(fetched, expected_s=round(size_s, 1)) if fetched.estimated else fetched,
+        step("prove", "Read it whole, and see what the server lacks for it", "database", "none", then.bytes, measured),
+    ]
 
 
 def _restore_titles(
@@ -530,8 +553,14 @@ def _sources(plan: Mapping[str, Any]) -> List[Tuple[str, str]]:
         return [said, ("Backup", f"{backup['name']}, {held}")]
     return [
         said,
-        ("Backup", f"{backup['name']}, {backup['format']}, {size(backup['bytes'])}, read whole and proven just now"),
+        ("Backup", f"{backup['name']}, {backup['format']}, {size(backup['bytes'])}, {_proven(backup)}"),
     ]
+
+
+def _proven(backup: Mapping[str, Any]) -> str:
+    if backup.get("source", HERE) == HERE:
+        return "read whole and proven just now"
+    return f"in {backup['where']}; its manifest was read, and it is proven as soon as it is here"
 
 
 def _repeated(name: str, entries: Sequence[str]) -> List[Tuple[str, str]]:

@@ -2,30 +2,37 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Dict, List, Optional, Sequence
 
 from ansible.module_utils.rollback import clock, journal, ledger, outcome, runs
 from ansible.module_utils.rollback.backups import catalog
 from ansible.module_utils.rollback.backups.catalog import Candidate
+from ansible.module_utils.rollback.backups.sources.source import Source
 from ansible.module_utils.rollback.errors import RollbackError
 from ansible.module_utils.rollback.ledger import ReleasePoint
 from ansible.module_utils.rollback.words import listed
 
 # Begins the id of what is no release point, but a version that somebody named.
 UNRECORDED = "version:"
+LATEST = "latest"
 
 
 @dataclass(frozen=True)
 class Target:
-    """The release point to return to, and the backup to restore for it."""
+    """The release point to return to, the backup to restore for it, and which sources could not be asked for one."""
 
     release_point: ReleasePoint
     backup: Candidate
+    unreachable: Dict[str, str] = field(default_factory=dict)
 
     def as_dict(self) -> Dict[str, Any]:
-        return {"release_point": self.release_point.as_dict(), "backup": self.backup.as_dict()}
+        return {
+            "release_point": self.release_point.as_dict(),
+            "backup": self.backup.as_dict(),
+            "unreachable": dict(self.unreachable),
+        }
 
 
 def for_restore(
@@ -36,16 +43,26 @@ def for_restore(
     running_versions: List[str],
     release: str = "",
     backup: str = "",
+    before: str = "",
+    places: Sequence[Source] = (),
 ) -> Target:
-    """The target of `method=restore`: the named backup, or that of the named or previous release point.
+    """The target of `method=restore`: the named backup, the newest (`latest`, or `before` a time), or that of the release point.
 
     Raises RollbackError where it is missing, not fit, or not one.
     """
-    candidates = catalog.read(backup_dir, database, environment)
+    elsewhere = catalog.read_elsewhere(places, backup_dir, database, environment)
+    candidates = catalog.merged(catalog.read(backup_dir, database, environment), elsewhere.candidates)
+    unreachable = elsewhere.unreachable
     points = ledger.read(environment_directory)
+    if before and backup not in ("", LATEST):
+        raise RollbackError(f"Both backup={backup} and before={before} are given.", "Say one of them.")
+    if before or backup == LATEST:
+        heads = ledger.find(points, release).alembic_heads if release else None
+        chosen = catalog.newest(candidates, before, heads, unreachable)
+        return Target(_point_of(chosen, points, release), chosen, unreachable)
     if backup:
-        chosen = catalog.choose(candidates, backup, backup_dir)
-        return Target(_point_of(chosen, points, release), chosen)
+        chosen = catalog.choose(candidates, backup, backup_dir, unreachable)
+        return Target(_point_of(chosen, points, release), chosen, unreachable)
     if not points and not release:
         fit = [candidate.name for candidate in reversed(candidates) if not candidate.reason]
         raise RollbackError(
@@ -67,7 +84,7 @@ def for_restore(
             f"Release point {point.id} has no backup, so its data cannot be restored.",
             "Name a backup with -e backup=<name>.",
         )
-    return Target(point, catalog.choose(candidates, point.backup, backup_dir))
+    return Target(point, catalog.choose(candidates, point.backup, backup_dir, unreachable), unreachable)
 
 
 def for_migration(

@@ -62,12 +62,12 @@ def fetch(
     """
     began, target = time.monotonic(), directory / name
     try:
-        there = _already(target, planned)
-        if there:
+        known = _already(target, planned)
+        if known:
             return Fetched(
-                str(target), there.as_dict(), actions=[f"{name} is there already, and is what its manifest says"]
+                str(target), known.as_dict(), actions=[f"{name} is there already, and is what its manifest says"]
             )
-        text = _patiently(source, partial(_manifest_text, source, name))
+        text = patiently(source, partial(_manifest_text, source, name))
         manifest = manifests.parse(text, name)
         if planned and manifests.checksum(text) != planned:
             raise RollbackError(
@@ -139,20 +139,20 @@ def _check_room(directory: Path, manifest: Manifest, unfinished: Path) -> None:
 def _check_sizes(source: Source, manifest: Manifest) -> None:
     for name, said in manifest.files.items():
         try:
-            there = _patiently(source, partial(source.size, _there(manifest, name)))
+            found = patiently(source, partial(source.size, there(manifest, name)))
         except FileNotFoundError as error:
             raise RollbackError(
                 f"The backup {manifest.backup} in {source.where} lacks the file {name}.", "Choose another backup."
             ) from error
-        if there != said["bytes"]:
+        if found != said["bytes"]:
             raise RollbackError(
-                f"The backup {manifest.backup} in {source.where} is damaged: {name} has {there:,} bytes,"
+                f"The backup {manifest.backup} in {source.where} is damaged: {name} has {found:,} bytes,"
                 f" its manifest says {said['bytes']:,}.",
                 "Choose another backup.",
             )
 
 
-def _there(manifest: Manifest, name: str) -> str:
+def there(manifest: Manifest, name: str) -> str:
     """The name of a file in its source."""
     return f"{manifest.backup}/{name}" if manifest.format == DIRECTORY else name
 
@@ -163,7 +163,7 @@ def _bring_all(source: Source, manifest: Manifest, unfinished: Path, transfer: T
         path = unfinished / name if manifest.format == DIRECTORY else unfinished
         durable.make_private_dirs(path.parent)
         for fresh in (False, True):
-            came, digest = _bring(source, _there(manifest, name), path, said["bytes"], transfer, window)
+            came, digest = _bring(source, there(manifest, name), path, said["bytes"], transfer, window)
             brought += came
             if digest == said["sha256"]:
                 break
@@ -203,7 +203,7 @@ def _bring(source: Source, name: str, path: Path, total: int, transfer: Transfer
         return total - landing.resumed_at, landing.finish()
 
 
-def _patiently(source: Source, ask: Callable[[], T]) -> T:
+def patiently(source: Source, ask: Callable[[], T]) -> T:
     """What `ask` says; a connection that breaks off meanwhile is made anew."""
     for failures in range(1, _TRIES):
         try:

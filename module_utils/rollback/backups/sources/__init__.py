@@ -7,6 +7,7 @@ from typing import Any, Dict, List, Mapping, Sequence
 
 from ansible.module_utils.rollback.backups.sources.source import Pace, Source
 from ansible.module_utils.rollback.errors import RollbackError
+from ansible.module_utils.rollback.words import listed
 
 # What the backup directory itself is called among them.
 HERE = "local"
@@ -72,6 +73,16 @@ def opened(said: Sequence[Mapping[str, Any]]) -> List[Source]:
                 "Give it another name.",
             )
     return [_opened({**_DEFAULTS, **entry}) for entry in said]
+
+
+def called(name: str, said: Sequence[Mapping[str, Any]]) -> Source:
+    """The source of that name. Raises RollbackError where there is none."""
+    places = {place.name: place for place in opened(said)}
+    if name not in places:
+        raise RollbackError(
+            f"There is no source {name!r} in rollback_backup_sources.", f"There are: {listed(places) or 'none'}."
+        )
+    return places[name]
 
 
 def _opened(said: Dict[str, Any]) -> Source:
