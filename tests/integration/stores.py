@@ -5,9 +5,11 @@ from __future__ import annotations
 import contextlib
 import http.client
 import os
+import shutil
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -59,24 +61,25 @@ class SftpServer:
     def __init__(self, home: Path) -> None:
         self.home, self.port = home, free_port()
         home.mkdir(mode=0o755)
-        (home / "files" / "backups").mkdir(parents=True)
-        chrooted = os.geteuid() == 0
-        self.directory = home / "files" / "backups"
-        self.path = "/backups" if chrooted else str(self.directory)
+        self._shown = home / "files"
+        if os.geteuid() == 0:  # sshd shuts nobody in below a directory in which others may write, such as /tmp
+            self._shown = Path(tempfile.mkdtemp(prefix="rollback-sftp-", dir=Path.home()))
+            self._shown.chmod(0o755)
+        self.directory = self._shown / "backups"
+        self.directory.mkdir(parents=True)
+        self.path = "/backups" if os.geteuid() == 0 else str(self.directory)
         self._key("host_key"), self._key("user_key"), self._key("locked_key", PASSPHRASE)
         (home / "known_hosts").write_text(self.line("host_key"))
-        chroot = f"ChrootDirectory {home}/files" if chrooted else ""
+        chroot = f"ChrootDirectory {self._shown}" if os.geteuid() == 0 else ""
         (home / "sshd_config").write_text(SSHD.format(port=self.port, home=home, chroot=chroot))
-        for path in (home, *home.parents):  # sshd wants to be sure that nobody else writes on the way to it
-            with contextlib.suppress(OSError):
-                if path != Path("/tmp") and chrooted:
-                    path.chmod(path.stat().st_mode & ~0o022)
         self.start()
 
     def _key(self, name: str, passphrase: str = "") -> None:
         (self.home / name).unlink(missing_ok=True)
         subprocess.run(
-            ["ssh-keygen", "-q", "-t", "ed25519", "-N", passphrase, "-f", self.home / name], check=True, stdin=subprocess.DEVNULL
+            ["ssh-keygen", "-q", "-t", "ed25519", "-N", passphrase, "-f", self.home / name],
+            check=True,
+            stdin=subprocess.DEVNULL,
         )
 
     def line(self, key: str, port: int = 0) -> str:
@@ -96,11 +99,7 @@ class SftpServer:
     def stop(self) -> None:
         self.process.terminate()
         self.process.wait(10)
-
-    def another_host_key(self) -> None:
-        self.stop()
-        self._key("host_key")
-        self.start()
+        shutil.rmtree(self._shown)
 
     def through(self, port: int) -> None:
         """The server may also be reached on that port."""
@@ -178,12 +177,14 @@ class S3Service:
 class Cutter:
     """Carries bytes between clients and a server, and cuts each connection after `after` bytes from the server; 0 never does.
 
-    `times` is how many connections are cut; `bytes_per_s` slows down what goes to the client.
+    `times` is how many connections are cut so, and those after them after `then` bytes; `bytes_per_s` slows down what goes
+    to the client.
     """
 
     target: int
     after: int = 0
     times: int = 1
+    then: int = 0
     bytes_per_s: int = 0
     connections: int = 0
     carried: int = 0
@@ -191,19 +192,22 @@ class Cutter:
 
     def __enter__(self) -> "Cutter":
         self._listener = socket.create_server(("127.0.0.1", self.port))
+        self._ends: list[socket.socket] = []
         threading.Thread(target=self._accept, daemon=True).start()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._listener.close()
+        for end in (self._listener, *self._ends):
+            end.close()
 
     def _accept(self) -> None:
         with contextlib.suppress(OSError):
             while True:
                 client, _ = self._listener.accept()
                 server = socket.create_connection(("127.0.0.1", self.target))
+                self._ends += [client, server]
                 self.connections += 1
-                cut = self.after if self.connections <= self.times else 0
+                cut = self.after if self.connections <= self.times else self.then
                 threading.Thread(target=self._carry, args=(client, server, 0), daemon=True).start()
                 threading.Thread(target=self._carry, args=(server, client, cut, True), daemon=True).start()
 
