@@ -130,7 +130,7 @@ ARGUMENT_SPEC = {
 
 def prove(params, check_mode):
     server, path = Server.of(params["dsn"], params["password"]), Path(params["path"])
-    if not params["manifest"] and files.sniff(path)[0] == names.SNAPSHOT:
+    if not params["manifest"] and path.exists() and files.sniff(path)[0] == names.SNAPSHOT:
         return prove_snapshot(server, path)
     tools = client_tools.find(client_tools.major_of(params["server_version"]), params["client_bin_dir"] or None)
     if params["manifest"]:

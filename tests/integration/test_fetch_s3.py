@@ -121,7 +121,7 @@ def test_a_service_that_stays_busy_is_an_error_and_the_backup_has_no_name(servic
 def test_a_bit_that_was_flipped_on_the_way_is_found(service, there, here):
     with (
         FaultyS3(service, Fault(of_data, spoil=True)) as faulty,
-        pytest.raises(RollbackError, match="the checksum of .* is not the one in its manifest"),
+        pytest.raises(RollbackError, match=r"the checksum of .* is not the one in its manifest"),
     ):
         bring(service.source(endpoint=faulty.endpoint), here)
     assert list(here.iterdir()) == []
