@@ -13,12 +13,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+import real_parts
 import zstandard
+from place import Place
 from servers import OWNER, Awkward
 
 from ansible.module_utils.rollback.backups import plain_sections
 from ansible.module_utils.rollback.errors import RollbackError
 from ansible.module_utils.rollback.postgres import beside, parallel_load
+from ansible.module_utils.rollback.postgres.client_tools import ClientTools
 
 INTO, BY_PSQL = "awkward__restore_parallel", "awkward__restore_psql"
 
@@ -50,11 +53,17 @@ def awkward_dump(source, tmp_path) -> Path:
     return path
 
 
-def dump(awkward: Awkward, directory: Path, *options: str, database: str = "awkward") -> Path:
+def header(name: str, kind: str) -> bytes:
+    return f"\n--\n-- Name: {name}; Type: {kind}; Schema: public; Owner: {OWNER}\n--\n\n".encode()
+
+
+def dump(
+    awkward: Awkward, directory: Path, *options: str, database: str = "awkward", tools: ClientTools | None = None
+) -> Path:
     path = directory / f"{database}.sql"
     where = awkward.place.facts
     argv = [
-        awkward.tools.path("pg_dump"),
+        (tools or awkward.tools).path("pg_dump"),
         f"--host={where['socket_dir']}",
         f"--port={where['port']}",
         "--username=postgres",
@@ -142,6 +151,53 @@ def test_what_reaches_beyond_one_session_goes_to_psql(awkward, source, tmp_path,
     with pytest.raises(RollbackError, match="psql failed"):
         load(awkward, dump(awkward, tmp_path, option))
     assert loaded_in_parallel == []
+
+
+def test_what_shows_only_behind_the_first_rows_goes_to_psql_too(awkward, awkward_dump, tmp_path, loaded_in_parallel):
+    """A dump that somebody has edited: from there on psql would be in another schema, and so would one connection of several."""
+    content = awkward_dump.read_bytes()
+    where = content.rindex(b"\n--\n-- Name: everything;")
+    more = (
+        header("more", "TABLE")
+        + b"SET search_path = public;\nCREATE TABLE more (a int);\nINSERT INTO more VALUES (1);\n\n"
+    )
+    awkward_dump.write_bytes(content[:where] + more + content[where:])
+    load(awkward, awkward_dump, BY_PSQL, jobs=1)
+    load(awkward, awkward_dump)
+    assert loaded_in_parallel == [INTO]  # begun, and left to psql
+    assert text(awkward, tmp_path, INTO) == text(awkward, tmp_path, BY_PSQL)
+    assert awkward.content(INTO)["tables"]["public.more"][0] == 1
+
+
+@pytest.fixture(scope="module")
+def newest() -> Iterator[Awkward]:
+    """A server of the newest version that is there, to which the others' dumps go."""
+    place = Place(Path(tempfile.mkdtemp(prefix="rollback-place-")), real_parts.find("postgres").place)
+    try:
+        place.lab.up()
+        yield Awkward(place)
+    finally:
+        place.lab.destroy()
+
+
+@pytest.mark.postgres
+def test_dumps_of_other_servers_and_by_newer_pg_dump_load_as_psql_loads_them(
+    awkward, source, newest, tmp_path, loaded_in_parallel
+):
+    with newest.as_superuser() as connection:
+        connection.execute(f"CREATE DATABASE awkward OWNER {OWNER} TEMPLATE template0")
+    try:
+        for tools in (awkward.tools, newest.tools):
+            path = dump(awkward, tmp_path, tools=tools)
+            load(newest, path, BY_PSQL, jobs=1)
+            load(newest, path)
+            assert loaded_in_parallel.pop() == INTO
+            assert text(newest, tmp_path, INTO) == text(newest, tmp_path, BY_PSQL)
+            assert newest.content(INTO) == newest.content(BY_PSQL)
+    finally:
+        with newest.as_superuser() as connection:
+            for name in ("awkward", INTO, BY_PSQL):
+                connection.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
 
 
 # What is changed in the dump, and what is said of it.

@@ -137,18 +137,21 @@ def restore_plan(
     lacks=(),
     unseen=(),
     free=10**12,
+    snapshot=None,
 ):
+    backup_format = "snapshot" if snapshot else "plain"
     return plan.for_restore(
         the_request or request(),
         {
             "release_point": (the_point or point()).as_dict(),
-            "backup": {"name": BACKUP, "path": f"/backups/{BACKUP}", "bytes": 6_606_028, "format": "plain"},
+            "backup": {"name": BACKUP, "path": f"/backups/{BACKUP}", "bytes": 6_606_028, "format": backup_format},
         },
         {
             "manifest": manifest(census=then or census()).as_dict(),
             "problems": list(lacks),
             "notes": list(unseen),
             "free_bytes": free,
+            "snapshot": snapshot or {},
         },
         {
             "census": (now or live()).as_dict(),

@@ -5,7 +5,7 @@ import zstandard
 from made_up import DUMP
 
 from ansible.module_utils.rollback.backups import files
-from ansible.module_utils.rollback.backups.names import CUSTOM, DIRECTORY, GZIP, NONE, PLAIN, ZSTD
+from ansible.module_utils.rollback.backups.names import CUSTOM, DIRECTORY, GZIP, NONE, PLAIN, SNAPSHOT, ZSTD
 from ansible.module_utils.rollback.errors import RollbackError
 
 ZSTANDARD = zstandard.ZstdCompressor().compress(DUMP)
@@ -19,6 +19,7 @@ ZSTANDARD = zstandard.ZstdCompressor().compress(DUMP)
         (gzip.compress(DUMP, mtime=0), (PLAIN, GZIP)),
         (ZSTANDARD, (PLAIN, ZSTD)),
         (b"PGDMP\x01\x0e\x00", (CUSTOM, NONE)),
+        (b'{"snapshot": "hunter__snapshot_20261122T030100Z", "oid": 1, "system_identifier": "7"}', (SNAPSHOT, NONE)),
     ],
 )
 @pytest.mark.parametrize("name", ["dump", "misleading.dump", "misleading.sql.gz", "misleading.zst"])

@@ -190,3 +190,23 @@ def test_a_dump_that_breaks_off_is_an_error(cut):
 def test_a_command_to_psql_behind_the_rows_is_refused():
     with pytest.raises(RollbackError, match=r"a command of psql's own: \\connect other"):
         read(TABLE + ROWS + b"\\connect other\n" + INDEX)
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        b"SET search_path = public;\n",
+        b"RESET ROLE;\n",
+        b"BEGIN;\n",
+        b"SELECT pg_catalog.set_config('role', 'x', false);\n",
+    ],
+)
+def test_what_changes_the_session_behind_the_first_rows_is_not_pg_dumps(statement):
+    with pytest.raises(plain_sections.NotAsDumped, match=r"Index public\.leads_id changes the session"):
+        read(TABLE + ROWS + INDEX + statement)
+
+
+def test_rows_that_come_as_statements_behind_the_first_rows_are_not_cut():
+    body = header(b"more", b"TABLE DATA", True) + b"INSERT INTO public.more VALUES (1);\n"
+    with pytest.raises(plain_sections.NotAsDumped, match=r"The rows of public\.more do not come as COPY"):
+        read(TABLE + ROWS + body)

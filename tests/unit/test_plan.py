@@ -125,6 +125,25 @@ def test_the_text_has_every_fact():
     assert [line.rstrip() for line in shown.splitlines()] == shown.splitlines()
 
 
+SNAPSHOT = {"snapshot": "hunter__snapshot_20261122T030100Z", "oid": 17411, "system_identifier": "7"}
+
+
+@pytest.mark.parametrize("strategy", ["beside", "in_place"])
+def test_a_snapshot_becomes_the_live_database_whatever_the_usual_strategy(strategy):
+    """Nothing is loaded, so it needs no time for that, and no room."""
+    made = restore_plan(request(strategy=strategy), snapshot=SNAPSHOT, free=0)
+    assert [step["id"] for step in made["steps"]] == ["settings", "compare", "stop", "swap", "start", "verify"]
+    assert (made["strategy"], made["database"]["incoming"]) == ("beside", SNAPSHOT["snapshot"])
+    assert made["incoming_oid"] == SNAPSHOT["oid"]
+    assert made["refusals"] == []
+    assert made["expected_s"] < restore_plan(request(strategy=strategy))["expected_s"]
+    assert f"{BACKUP}, kept as {SNAPSHOT['snapshot']}, which becomes the live database" in plan.text(made)
+
+
+def test_what_is_made_in_the_run_has_no_oid_yet():
+    assert "incoming_oid" not in restore_plan()
+
+
 def test_the_text_marks_where_service_ends_and_where_only_the_way_back_leads_back():
     lines = plan.text(restore_plan()).splitlines()
     marks = {

@@ -20,6 +20,16 @@ def test_a_name_may_have_63_bytes_and_not_one_more(make, room):
             make(database, RUN)
 
 
+def test_a_snapshot_is_told_by_its_name():
+    name = names.snapshot_name("hunter", "20261122T031500Z")
+    assert name == "hunter__snapshot_20261122T031500Z"
+    assert names.is_snapshot(name, "hunter")
+    for other in ("hunter", f"{name}_old", f"{name}\n", "hunter__restore_20261122T031500Z", f"x{name}"):
+        assert not names.is_snapshot(other, "hunter")
+    with pytest.raises(RollbackError, match="PostgreSQL allows 63"):
+        names.snapshot_name("h" * 40, "20261122T031500Z")
+
+
 def test_what_is_set_aside_is_found_again():
     assert names.quarantine_stamp(names.quarantine_name("hunter", RUN), "hunter") == "20261122T031500Z"
 

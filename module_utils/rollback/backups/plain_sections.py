@@ -19,8 +19,12 @@ _SETTING = re.compile(rb"SET (default_tablespace|default_table_access_method) = 
 # Anything else that would change the session for what follows; pg_dump says such things only before the first entry.
 _CHANGES_SESSION = re.compile(rb"(?:SET|RESET|BEGIN|START)\b|SELECT pg_catalog\.set_config\(", re.IGNORECASE)
 _OPENING = re.compile(rb"SET \w+ = [^;]+;\s*|SELECT pg_catalog\.set_config\('search_path', '[^']*', false\);\s*")
-# Large objects are data as statements, each on a line of its own and of at most 32 KiB: they come in pieces of so many.
+# Large objects come between BEGIN and COMMIT, and are data as statements, each on a line of its own and of at most 32 KiB: they come in pieces of so many.
 _LARGE_OBJECTS, _PIECE = "BLOBS", 500
+
+
+class NotAsDumped(RollbackError):
+    """What pg_dump would not have written there. psql may well read it."""
 
 
 @dataclass(frozen=True)
@@ -54,15 +58,13 @@ def can_be_cut(blocks: Iterable[bytes]) -> bool:
                 return True
             if entry.kind == "" and not all(map(_OPENING.fullmatch, entry.statements)):
                 return False
-            if entry.kind != "" and any(map(_CHANGES_SESSION.match, entry.statements)):
-                return False
     except RollbackError:
         return False
     return True
 
 
 def entries(blocks: Iterable[bytes]) -> Iterator[Entry]:
-    """The entries in the file's order. Raises EOFError where the dump breaks off, RollbackError where it is not pg_dump's own."""
+    """The entries in the file's order. Raises EOFError where the dump breaks off, NotAsDumped where it is not pg_dump's own."""
     text, script = _Text(blocks), dump_reader._Script()
     name, kind, complete = "", "", False
     settings: Dict[bytes, bytes] = {}
@@ -102,7 +104,9 @@ def entries(blocks: Iterable[bytes]) -> Iterator[Entry]:
         elif copy:
             yield entry([statement], copy.group(1), text.rows())
         elif kind == TABLE_DATA:
-            raise RollbackError(f"The rows of {name} do not come as COPY.", "Choose another backup.")
+            raise NotAsDumped(f"The rows of {name} do not come as COPY.", "Choose another backup.")
+        elif kind not in ("", _LARGE_OBJECTS) and _CHANGES_SESSION.match(statement):
+            raise NotAsDumped(f"{kind.capitalize()} {name} changes the session.", "Choose another backup.")
         else:
             statements.append(statement)
     if lines or not complete:

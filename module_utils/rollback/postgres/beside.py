@@ -97,6 +97,9 @@ def load(server: Server, tools: ClientTools, backup: Path, database: str, jobs: 
                 return parallel_load.load(server, database, files.blocks(dump), jobs)
         except EOFError as error:
             raise files.unreadable(backup, error) from error
+        except plain_sections.NotAsDumped:  # seen only behind the first rows: from the beginning again, with psql
+            with server.connect() as connection:
+                create_like(connection, properties(connection, database), database)
     target = f"--dbname={server.conninfo(database)}"
     if backup_format != PLAIN:
         argv = [tools.path("pg_restore"), target, "--no-password", "--exit-on-error", f"--jobs={jobs}", str(backup)]

@@ -76,28 +76,33 @@ def take(server: Server, request: Request) -> Manifest:
         _check_room(connection, live, request)
     with server.connect() as connection:
         _clear_away(connection, request)
-        with _unfinished(connection, target, name) as file:
+        with _unfinished(target, name) as file:
             oid = _copy(server, connection, request, name)
-            with server.connect(name) as copied, census.snapshot(copied):
-                found = census.take(copied, request.version_table, request.application_role)
-            allow_connections(connection, name, False)
-            _write(file, Snapshot(name, oid, live.system_identifier))
-            partial = Path(file.name)
-            manifest = Manifest(
-                backup=target.name,
-                format=backup_names.SNAPSHOT,
-                compression=backup_names.NONE,
-                environment=request.environment,
-                created_at=clock.iso(started),
-                seconds=round(clock.monotonic() - began, 3),
-                client_version="",
-                application_version=request.application_version,
-                files={target.name: files.checksums(partial)[partial.name]},
-                census=_as_of(live, counters, found),
-            )
-            manifests.write(target, manifest)
-            partial.rename(target)
-            durable.sync_dir(request.directory)
+            try:
+                with server.connect(name) as copied, census.snapshot(copied):
+                    found = census.take(copied, request.version_table, request.application_role)
+                allow_connections(connection, name, False)
+                _write(file, Snapshot(name, oid, live.system_identifier))
+                partial = Path(file.name)
+                manifest = Manifest(
+                    backup=target.name,
+                    format=backup_names.SNAPSHOT,
+                    compression=backup_names.NONE,
+                    environment=request.environment,
+                    created_at=clock.iso(started),
+                    seconds=round(clock.monotonic() - began, 3),
+                    client_version="",
+                    application_version=request.application_version,
+                    files={target.name: files.checksums(partial)[partial.name]},
+                    census=_as_of(live, counters, found),
+                )
+                manifests.write(target, manifest)
+                partial.rename(target)
+                durable.sync_dir(request.directory)
+            except BaseException:
+                if not connection.closed:
+                    beside.drop(connection, name)
+                raise
     return manifest
 
 
@@ -195,15 +200,21 @@ def _copy(server: Server, connection: "psycopg.Connection[Any]", request: Reques
         raise _in_use(request.database, connected)
     with server.connect() as at_work, ThreadPoolExecutor(1) as beside_us:
         copying = beside_us.submit(_create, at_work, request.database, name, owner)
-        # It waits five seconds for sessions to leave, and admits no others while it waits.
-        while request.end_sessions and not copying.done():
-            end_sessions(connection, [request.database])
-            time.sleep(_PAUSE_S)
         try:
+            # It waits five seconds for sessions to leave, and admits no others while it waits.
+            while request.end_sessions and not copying.done():
+                end_sessions(connection, [request.database])
+                time.sleep(_PAUSE_S)
             copying.result()
+        except RollbackError:
+            if copying.exception() is None:  # whoever could not be ended has left after all
+                beside.drop(connection, name)
+            raise
         except psycopg.errors.ObjectInUse as error:
             found = sessions_of(connection, request.database) or [str(error.diag.message_detail).strip(" .")]
             raise _in_use(request.database, found) from error
+        except psycopg.errors.DuplicateDatabase as error:
+            raise RollbackError(f"There is a snapshot {name} already.", "Wait a second and run it again.") from error
         except psycopg.Error as error:
             raise RollbackError(
                 f"{request.database} could not be copied: {str(error.diag.message_primary or error).strip().rstrip('.')}.",
@@ -237,7 +248,7 @@ def _in_use(live: str, by: List[str]) -> RollbackError:
 
 
 @contextmanager
-def _unfinished(connection: "psycopg.Connection[Any]", target: Path, name: str) -> Iterator[IO[str]]:
+def _unfinished(target: Path, name: str) -> Iterator[IO[str]]:
     """The file before it has its name. It is there before the copy, so that one which was cut off is found by it."""
     partial = target.with_name(target.name + backup_names.PARTIAL_SUFFIX)
     with partial.open("x", encoding="utf-8") as file:
@@ -247,8 +258,6 @@ def _unfinished(connection: "psycopg.Connection[Any]", target: Path, name: str) 
         try:
             yield file
         except BaseException:
-            if not connection.closed:
-                beside.drop(connection, name)
             partial.unlink(missing_ok=True)
             if not target.exists():
                 manifests.path_for(target).unlink(missing_ok=True)
