@@ -93,6 +93,8 @@ def _of_connection(owner: Any, name: str) -> Any:
         return DIALECT
     if name == "as_sql":
         return False
-    if name in ("opts", "config", "url", "info", "impl"):
+    if name == "impl":
+        return External("alembic.context.impl")
+    if name in ("opts", "config", "url", "info"):
         return UNKNOWN_VALUE
     return Method(owner, name)

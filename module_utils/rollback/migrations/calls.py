@@ -45,6 +45,27 @@ _LEADS = {
 }
 _COPIES = {"list", "tuple", "set", "dict", "sorted", "reversed", "enumerate", "zip", "iter"}
 _ENDS = {"exit", "quit", "_exit"}
+# Python's ways to run what it puts together, or to find a function by its name.
+_HIDES = {"exec", "eval", "compile", "__import__", "globals", "locals", "vars"}
+# What reaches the database without this connection, or calls what it is given at another time.
+_REACHES_OUT = (
+    "subprocess.",
+    "os.system",
+    "os.popen",
+    "os.exec",
+    "os.spawn",
+    "alembic.command.",
+    "threading.",
+    "multiprocessing.",
+)
+# Libraries that are called for their own effect, which is not in the database.
+_HARMLESS = {
+    "abc", "argparse", "asyncio", "atexit", "builtins", "click", "collections", "contextlib", "copy", "csv", "datetime",
+    "decimal", "enum", "functools", "gc", "hashlib", "inspect", "io", "itertools", "json", "locale", "logging", "loguru",
+    "math", "operator", "os", "pathlib", "pprint", "random", "re", "rich", "secrets", "shutil", "signal", "statistics",
+    "string", "structlog", "sys", "tempfile", "textwrap", "time", "traceback", "tqdm", "typer", "types", "typing", "uuid",
+    "warnings", "zoneinfo",
+}  # fmt: skip
 
 
 class Raised(Exception):
@@ -57,6 +78,9 @@ class Raised(Exception):
 
 class Caller(ObjectCaller):
     """Calls. Statements are the interpreter's part."""
+
+    # The call that is a statement by itself: made for its effect, since nobody takes its result.
+    statement_call: Optional[ast.expr] = None
 
     def run(self, function: Function, args: Sequence[Any], options: Dict[str, Any]) -> Any:
         raise NotImplementedError
@@ -77,17 +101,29 @@ class Caller(ObjectCaller):
         return UNKNOWN_VALUE
 
     def _handed(self, to: str, args: Sequence[Any], options: Dict[str, Any]) -> None:
-        """Whoever gets the connection may do anything with it."""
+        """Whoever gets the connection may do anything with it, and whoever gets a function may call it, with anything."""
         for given in (*args, *options.values()):
             powerful = isinstance(given, (Connection, Session, Context, Batch))
             if powerful or (isinstance(given, External) and given.path == "alembic.op"):
                 self.recorder.unread(f"Hands the connection to {to}")
                 return
+            if isinstance(given, External) and given.path.startswith("alembic.op."):
+                self.recorder.unread(f"Hands op.{given.name} to {to}")
+                return
+            if isinstance(given, Function):
+                self.perhaps(given)
+
+    def perhaps(self, function: Function) -> None:
+        """A call that somebody else may make, with arguments that nobody here knows."""
+        raise NotImplementedError
 
     def _external(self, function: External, args: List[Any], options: Dict[str, Any], node: Optional[ast.Call]) -> Any:
         path = function.path
         if path.startswith("alembic.op."):
             return self._operation(function.name, args, options, node)
+        if path.startswith("alembic.context.impl."):
+            self.recorder.unread(f"Calls impl.{function.name}, below Alembic's operations")
+            return UNKNOWN_VALUE
         if path.startswith("alembic.context."):
             return self._context(function.name, args, options, node)
         if path == "builtins.getattr" and len(args) > 1 and isinstance(args[1], str):
@@ -95,13 +131,29 @@ class Caller(ObjectCaller):
         if path.startswith("builtins.") and any(id(arg) in self.open for arg in args) and function.name not in _COPIES:
             return UNKNOWN_VALUE
         if path.startswith("builtins.") and function.name not in _ENDS:
-            return python_values.call_builtin(function.name, args, options)
+            return self._builtin(function.name, args, options)
         if function.name in _ENDS and path.split(".")[0] in ("builtins", "sys", "os"):
             raise Raised("Ends the program on purpose", self.recorder.path, self.recorder.line)
         found = sqlalchemy_values.call(path, args, options)
-        if found is UNKNOWN_VALUE and not path.startswith(("sqlalchemy", "alembic")):
+        if found is UNKNOWN_VALUE and path.startswith(_REACHES_OUT):
+            self.recorder.unread(f"Calls {path}")
+        elif found is UNKNOWN_VALUE and not path.startswith(("sqlalchemy", "alembic")):
             self._handed(path, args, options)
+            if node is not None and node is self.statement_call and path.split(".")[0] not in _HARMLESS:
+                self.recorder.unread(f"Calls {path} of another package")
         return found
+
+    def _builtin(self, name: str, args: List[Any], options: Dict[str, Any]) -> Any:
+        """A function of Python's own. What it calls by itself is called as often as it would."""
+        if name in _HIDES:
+            self.recorder.unread(f"Calls {name}()")
+            return UNKNOWN_VALUE
+        items = self.iterated(args[1]) if name in ("map", "filter") and len(args) == 2 else None
+        if items is not None:
+            results = [self.call(args[0], [item], {}, None) for item in items]
+            return results if name == "map" else UNKNOWN_VALUE
+        self._handed(name, args, options)
+        return python_values.call_builtin(name, args, options)
 
     def _operation(self, name: str, args: List[Any], options: Dict[str, Any], node: Optional[ast.Call]) -> Any:
         """`op.<name>(…)`."""
@@ -206,6 +258,12 @@ class Caller(ObjectCaller):
             self._handed(f"{owner.name}.{name}", args, options)
             return UNKNOWN_VALUE
         if isinstance(owner, (Unknown, Method)):
+            if (
+                name in ("execute", "executemany", "exec_driver_sql")
+                and args
+                and isinstance(args[0], (str, Sql, Query))
+            ):
+                return self.execute(args[0], "execute", node)  # a connection of its own
             self._handed(f"a method named {name}", args, options)
             return UNKNOWN_VALUE
         changes = name in python_values.CHANGING and isinstance(owner, (list, dict, set))

@@ -7,11 +7,13 @@ others walked through once.
 from __future__ import annotations
 
 import ast
-from typing import Any, Dict, List, Optional, Sequence, Tuple
+from contextlib import contextmanager
+from typing import Any, Dict, Iterator, List, Optional, Sequence, Tuple
 
 from ansible.module_utils.rollback.migrations.calls import Raised
 from ansible.module_utils.rollback.migrations.evaluator import TooMuch, same
 from ansible.module_utils.rollback.migrations.imports import Importer
+from ansible.module_utils.rollback.migrations.python_values import MOST_TURNS, readable
 from ansible.module_utils.rollback.migrations.sql_statement import MARK
 from ansible.module_utils.rollback.migrations.values import (
     UNKNOWN_VALUE,
@@ -20,15 +22,17 @@ from ansible.module_utils.rollback.migrations.values import (
     Frame,
     Function,
     Instance,
+    Method,
     Module,
+    Query,
     Scope,
 )
 
-# A function that calls itself goes through data, as a rule: once more shows nothing new.
+# A function that calls itself goes through data that nobody here knows, as a rule: once more shows nothing new.
 _DEEPEST, _MOST_OF_ONE = 40, 2
 
 # How a block ended.
-_NEXT, _RETURNED, _LEFT = "next", "returned", "left"
+_NEXT, _RETURNED, _CONTINUED, _BROKEN = "next", "returned", "continued", "broken"
 
 
 class _Yielded(List[Any]):
@@ -37,6 +41,9 @@ class _Yielded(List[Any]):
 
 class Interpreter(Importer):
     """One walk through one function of a script; the recorder has what it does."""
+
+    # Whether a loop may have been left on a condition that only the running migration knows.
+    perhaps_broken = False
 
     def function(self, module: Module, node: ast.FunctionDef) -> None:
         """Walks through a function of the script. Raises Raised if it always does, TooMuch if it does not end."""
@@ -47,7 +54,9 @@ class Interpreter(Importer):
         node = function.node
         if len(self.frames) > _DEEPEST:
             raise TooMuch
-        if sum(frame.node is node for frame in self.frames) >= _MOST_OF_ONE:
+        given = (*args, *options.values())
+        around = [frame.given for frame in self.frames if frame.node is node]
+        if len(around) >= _MOST_OF_ONE and (given == around[-1] or not all(map(readable, given))):
             return UNKNOWN_VALUE
         scope = Scope(function.scope.module, {}, function.scope)
         self._arguments(node.args, args, options, scope)
@@ -56,7 +65,7 @@ class Interpreter(Importer):
         recorder = self.recorder
         place = (recorder.path, recorder.line)
         recorder.path = function.scope.module.path
-        frame = Frame(node)
+        frame = Frame(node, given)
         self.frames.append(frame)
         try:
             ended = self.block(node.body, scope)
@@ -110,6 +119,7 @@ class Interpreter(Importer):
         return _NEXT if walk is None else walk(node, scope) or _NEXT
 
     def _do_Expr(self, node: ast.Expr, scope: Scope) -> None:
+        self.statement_call = node.value
         self.value(node.value, scope)
 
     def _do_Assign(self, node: ast.Assign, scope: Scope) -> None:
@@ -182,8 +192,9 @@ class Interpreter(Importer):
         scope.names.clear()
         for name in dict.fromkeys(name for names in going_on for name in names):
             values = [names.get(name, UNKNOWN_VALUE) for names in going_on]
-            scope.names[name] = values[0] if all(same(values[0], other) for other in values[1:]) else UNKNOWN_VALUE
+            scope.names[name] = values[0] if all(_alike(values[0], other) for other in values[1:]) else UNKNOWN_VALUE
         hows = {how for how, _ in ended}
+        self.perhaps_broken = self.perhaps_broken or (_BROKEN in hows and len(hows) > 1)
         return hows.pop() if len(hows) == 1 else _NEXT
 
     def _refuses(self, error: Raised) -> None:
@@ -199,25 +210,63 @@ class Interpreter(Importer):
 
     def _do_For(self, node: ast.For, scope: Scope) -> str:
         items = self.iterated(self.value(node.iter, scope))
-        if items is None:
-            self.bind(node.target, UNKNOWN_VALUE, scope)
-            self._perhaps(node.body, scope)
-        else:
-            for item in items:
-                self.bind(node.target, item, scope)
-                if self.block(node.body, scope) == _RETURNED:
-                    return _RETURNED
+        with self._loop():
+            if items is None:
+                self.bind(node.target, UNKNOWN_VALUE, scope)
+                self._perhaps(node.body, scope)
+            else:
+                for item in items:
+                    self.bind(node.target, item, scope)
+                    if self.block(node.body, scope) == _RETURNED:
+                        return _RETURNED
         return self.block(node.orelse, scope)
 
     _do_AsyncFor = _do_For
 
-    def _perhaps(self, body: Sequence[ast.stmt], scope: Scope) -> None:
-        """A block that runs any number of times."""
-        self._either([body, []], scope)
+    @contextmanager
+    def _loop(self) -> Iterator[None]:
+        """Whether a loop may have been left says nothing about the one around it."""
+        outer, self.perhaps_broken = self.perhaps_broken, False
+        try:
+            yield
+        finally:
+            self.perhaps_broken = outer
 
-    def _do_While(self, node: ast.While, scope: Scope) -> None:
-        if self.truth(node.test, scope) is not False:
-            self._perhaps(node.body, scope)
+    def perhaps(self, function: Function) -> None:
+        before = self.recorder.certain
+        self.uncertain += 1
+        self.recorder.certain = False
+        try:
+            self.run(function, [], {})
+        except Raised as error:
+            self._refuses(error)
+        finally:
+            self.uncertain -= 1
+            self.recorder.certain = before
+
+    def _perhaps(self, body: Sequence[ast.stmt], scope: Scope) -> None:
+        """A block that runs any number of times: once more where it changes what it works on, which then nobody knows."""
+        before = dict(scope.names)
+        self._either([body, []], scope)
+        if any(name in before and not same(before[name], value) for name, value in scope.names.items()):
+            with self.recorder.without_repeats():
+                self._either([body, []], scope)
+
+    def _do_While(self, node: ast.While, scope: Scope) -> str:
+        """As often as its condition is known to hold; where only the running migration knows when it ends, any number of times."""
+        with self._loop():
+            for _ in range(MOST_TURNS):
+                known = self.truth(node.test, scope)
+                if known is False:
+                    return self.block(node.orelse, scope)
+                if known is None or self.perhaps_broken:
+                    with self.recorder.without_repeats():
+                        self._perhaps(node.body, scope)
+                    return _NEXT
+                ended = self.block(node.body, scope)
+                if ended in (_RETURNED, _BROKEN):
+                    return ended if ended == _RETURNED else _NEXT
+        raise TooMuch
 
     def _do_Try(self, node: ast.Try, scope: Scope) -> str:
         """The way without an error. Where the body always raises, the first handler is taken."""
@@ -237,6 +286,7 @@ class Interpreter(Importer):
 
     def _do_With(self, node: ast.With, scope: Scope) -> str:
         recorder, outside, suppressed = self.recorder, 0, False
+        entered: List[Instance] = []
         for item in node.items:
             manager = self.value(item.context_expr, scope)
             if isinstance(manager, External) and manager.path == "alembic.context.autocommit_block":
@@ -244,6 +294,9 @@ class Interpreter(Importer):
                 reason = "Commits every step before it, and what stands in it at once: a later failure takes none of it back."
                 recorder.note("autocommit_block", reason, transactional=False)
             suppressed = suppressed or (isinstance(manager, External) and manager.name == "suppress")
+            if isinstance(manager, Instance):
+                entered.append(manager)
+                self.call(Method(manager, "__enter__"), [], {}, None)
             if item.optional_vars is not None:
                 self.bind(item.optional_vars, manager[0] if isinstance(manager, _Yielded) else manager, scope)
         recorder.outside += outside
@@ -255,6 +308,8 @@ class Interpreter(Importer):
             return _NEXT
         finally:
             recorder.outside -= outside
+            for instance in reversed(entered):
+                self.call(Method(instance, "__exit__"), [None, None, None], {}, None)
 
     _do_AsyncWith = _do_With
 
@@ -278,9 +333,10 @@ class Interpreter(Importer):
         return self.value(node.value, scope)
 
     def _do_Break(self, node: ast.Break, scope: Scope) -> str:
-        return _LEFT
+        return _BROKEN
 
-    _do_Continue = _do_Break
+    def _do_Continue(self, node: ast.Continue, scope: Scope) -> str:
+        return _CONTINUED
 
     def _do_Raise(self, node: ast.Raise, scope: Scope) -> None:
         raise Raised(_said(node.exc, self, scope), self.recorder.path, node.lineno)
@@ -301,6 +357,12 @@ class Interpreter(Importer):
         for statement in node.body:
             self.statement(statement, inner)
         scope.names[node.name] = made
+
+
+def _alike(one: Any, other: Any) -> bool:
+    """Whether it does not matter which of two values it is; what is selected does not."""
+    selects = [isinstance(value, Query) and value.kind == "select" for value in (one, other)]
+    return all(selects) or same(one, other)
 
 
 def _said(node: Optional[ast.expr], interpreter: Interpreter, scope: Scope) -> str:

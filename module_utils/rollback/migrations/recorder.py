@@ -47,6 +47,14 @@ class Recorder:
         finally:
             self._refusing = before
 
+    @contextmanager
+    def without_repeats(self) -> Iterator[None]:
+        """What comes again, in a loop that is walked through once more, is taken down once."""
+        begun = len(self.operations)
+        yield
+        known = self.operations[:begun]
+        self.operations[begun:] = [done for done in self.operations[begun:] if done not in known]
+
     def unread(self, what: str) -> None:
         """Something that may do anything to the data. Said once for each line."""
         place = (self.path, self.line)

@@ -129,7 +129,7 @@ def merge(statement: Statement) -> Iterator[Operation]:
 
 
 def truncate(statement: Statement) -> Iterator[Operation]:
-    more = " and of every table that refers to it" if statement.node.behavior.name == "DROP_CASCADE" else ""
+    more = " and every table that refers to it" if statement.node.behavior.name == "DROP_CASCADE" else ""
     for relation in statement.node.relations:
         yield statement.loses("truncate", loss_of(ROWS, relation), f"Empties {said(relation)}{more}.", ACCESS_EXCLUSIVE)
         if statement.schema.certain:

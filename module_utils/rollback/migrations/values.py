@@ -224,9 +224,10 @@ class Instance:
 
 @dataclass
 class Frame:
-    """One call of a function: of which, and what it has returned and yielded so far."""
+    """One call of a function: of which, with what, and what it has returned and yielded so far."""
 
     node: Any
+    given: Tuple[Any, ...] = ()
     returned: List[Any] = field(default_factory=list)
     yielded: List[Any] = field(default_factory=list)
 
