@@ -63,7 +63,7 @@ class Containers:
             "project": f"hunter-{self.home.name.lower().replace('_', '-')[-12:].strip('-')}",
             "directory": str(self.directory),
             "registry": registry.address,
-            "registry_pid": registry.pid,
+            "registry_pid": registry.process.pid,
             "repository": f"{registry.address}/hunter",
             "images": {},
         }

@@ -13,7 +13,6 @@ import json
 import os
 import platform
 import shutil
-import signal
 import socket
 import subprocess
 import sys
@@ -47,7 +46,7 @@ class Registry:
 
     address: str
     data: Path
-    pid: int
+    process: subprocess.Popen[bytes]
 
 
 def docker(*arguments: object, cwd: Path | None = None, environment: Mapping[str, str] | None = None) -> str:
@@ -99,12 +98,12 @@ def release(version: str, into: Path) -> Path:
     return into
 
 
-def build(repository: str, version: str, push: bool = True, labels: bool = True) -> str:
-    """`repository:version`, built and pushed; returns it by digest, or by id where it is not pushed.
+def build(repository: str, version: str, push: bool = True, labels: bool = True, tag: str = "") -> str:
+    """`repository:version`, or under another tag, built and pushed; returns it by digest, or by id where it is not pushed.
 
     Without `labels` it is an image that says neither its version nor its heads, as most of them are.
     """
-    name = f"{repository}:{version}"
+    name = f"{repository}:{tag or version}"
     with tempfile.TemporaryDirectory(prefix="rollback-image-") as directory:
         context = Path(directory)
         copied = release(version, context / "release")
@@ -143,9 +142,8 @@ def registry(user: str = "", password: str = "", data: Path | None = None) -> It
         try:
             yield found
         finally:
-            os.kill(found.pid, signal.SIGTERM)
-            with contextlib.suppress(ChildProcessError):
-                os.waitpid(found.pid, 0)
+            found.process.terminate()
+            found.process.wait()
 
 
 def start_registry(home: Path, user: str = "", password: str = "", data: Path | None = None) -> Registry:
@@ -173,7 +171,7 @@ def start_registry(home: Path, user: str = "", password: str = "", data: Path | 
             start_new_session=True,
         )
     _wait_for_registry(address)
-    return Registry(address, data, process.pid)
+    return Registry(address, data, process)
 
 
 def free_port() -> int:

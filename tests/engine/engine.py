@@ -55,13 +55,16 @@ if sys.argv[1:] == ["worker"]:
     import signal
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     while True:
+        if "late" in VERSION:
+            time.sleep(1)
+            sys.exit("this worker dies after a second")
         time.sleep(1)
 import signal
 signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
 http.server.ThreadingHTTPServer(("0.0.0.0", 8000), Handler).serve_forever()
 """
 ASK = "import urllib.request as r; r.urlopen('http://127.0.0.1:8000/', timeout=1)"
-VERSIONS = ("1.0.0", "1.0.1", "1.0.2-sick", "1.0.3-dead")
+VERSIONS = ("1.0.0", "1.0.1", "1.0.2-sick", "1.0.3-dead", "1.0.4-late")
 
 
 def build(repository: str, version: str) -> str:

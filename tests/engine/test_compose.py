@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import shutil
+import tempfile
 import threading
 import time
 import urllib.error
@@ -46,7 +49,7 @@ def test_check_mode_changes_nothing(project):
     assert not (project.directory / "compose.override.yaml").exists()
 
 
-@pytest.mark.parametrize("version", ["1.0.2-sick", "1.0.3-dead"])
+@pytest.mark.parametrize("version", ["1.0.2-sick", "1.0.3-dead", "1.0.4-late"])
 def test_a_version_that_does_not_become_healthy_is_put_back(project, version):
     with pytest.raises(RollbackError, match=r"is not well .*What ran before was put back\."):
         switched(project, version, wait_s=6)
@@ -134,59 +137,65 @@ def test_a_database_among_the_services_is_refused(project, images):
     assert any("Service db is a database by its image" in problem for problem in problems)
 
 
-PROXY = """
-import http.server, socket, urllib.request
-class Handler(http.server.BaseHTTPRequestHandler):
-    def do_GET(self):
-        for address in sorted({one[4][0] for one in socket.getaddrinfo("api", 8000, socket.AF_INET)}) * 2:
-            try:
-                with urllib.request.urlopen(f"http://{address}:8000/", timeout=2) as answer:
-                    body = answer.read()
-                self.send_response(200); self.end_headers(); self.wfile.write(body)
-                return
-            except OSError:
-                continue
-        self.send_response(502); self.end_headers()
-    def log_message(self, *_):
-        pass
-http.server.ThreadingHTTPServer(("0.0.0.0", 8000), Handler).serve_forever()
+NGINX = """
+daemon off;
+events {}
+http {
+  access_log off;
+  # Docker's own name server: nginx asks it again, and so learns of containers that come and go.
+  resolver 127.0.0.11 valid=1s;
+  server {
+    listen 8000;
+    location / {
+      set $upstream api;
+      proxy_pass http://$upstream:8000;
+      proxy_connect_timeout 1s;
+      proxy_next_upstream error timeout;
+    }
+  }
+}
 """
 
 
-def test_rolling_behind_a_proxy_fails_no_request(project):
-    """The proxy is a small one, that asks the engine's name server for each request, as nginx does with `resolver`."""
+@pytest.fixture
+def behind_nginx(project):
+    """The project with Debian's nginx in front of `api`, which has no port of its own on the host any more."""
+    (project.directory / "nginx.conf").write_text(NGINX)
     proxy = {
-        "proxy": {
-            "image": engine.BASE,
-            "command": ["python3", "-c", PROXY],
-            "init": True,
-            "ports": [f"127.0.0.1:{project.port}:8000"],
-            "stop_grace_period": "1s",
-        }
+        "image": engine.BASE,
+        "command": ["nginx", "-c", "/etc/nginx/ours.conf"],
+        "ports": [f"127.0.0.1:{project.port}:8000"],
+        "volumes": ["./nginx.conf:/etc/nginx/ours.conf:ro"],
+        "stop_grace_period": "1s",
     }
     project.compose("stop", "api")
-    project.up(BAD, more=proxy, api={"ports": []})
+    project.up(BAD, more={"proxy": proxy}, api={"ports": []})
+    for _ in range(200):
+        with contextlib.suppress(OSError):
+            project.answers()
+            break
+        time.sleep(0.05)
+    return project
+
+
+@pytest.mark.parametrize("reload", [[], ["proxy", "nginx", "-s", "reload", "-c", "/etc/nginx/ours.conf"]])
+def test_rolling_behind_nginx_fails_no_request(behind_nginx, reload):
+    project = behind_nginx
     answers, stop = [], threading.Event()
 
     def ask():
         while not stop.is_set():
             try:
                 answers.append(project.answers())
-            except urllib.error.URLError as error:
+            except (urllib.error.URLError, OSError) as error:
                 answers.append(str(error))
             time.sleep(0.01)
 
-    for _ in range(200):
-        try:
-            project.answers()
-            break
-        except OSError:
-            time.sleep(0.05)
     asking = threading.Thread(target=ask)
     asking.start()
     try:
-        done = switched(project, rolling=["api"])
-        time.sleep(0.5)
+        done = switched(project, rolling=["api"], proxy_reload=reload)
+        time.sleep(1.5)
     finally:
         stop.set()
         asking.join()
@@ -194,8 +203,85 @@ def test_rolling_behind_a_proxy_fails_no_request(project):
     assert set(answers) == {BAD, GOOD}
     assert answers[-1] == GOOD
     assert len([name for name in project.containers() if "-api-" in name]) == 1
+    assert switched(project, rolling=["api"], proxy_reload=reload)["changed"] is False
+
+
+def test_what_does_not_become_healthy_beside_is_taken_away_and_no_request_fails(behind_nginx):
+    project = behind_nginx
+    before = project.containers()
+    with pytest.raises(RollbackError, match=r"is not well .*What ran before was put back\."):
+        switched(project, "1.0.2-sick", rolling=["api"], wait_s=6)
+    assert project.answers() == BAD
+    assert {name: made for name, made in project.containers().items() if "-worker-" not in name} == {
+        name: made for name, made in before.items() if "-worker-" not in name
+    }
 
 
 def test_a_service_with_a_fixed_port_cannot_roll(project):
     problems = bring(project, "ready", version=GOOD, rolling=["api"])["problems"]
     assert any("Service api has a fixed port or name on the host" in problem for problem in problems)
+
+
+def test_an_unhealthy_release_is_put_back_as_it_was(project):
+    """What ran before was not well either; it comes back all the same, and that is what is said."""
+    project.write("1.0.2-sick")
+    project.compose("up", "--detach", "--pull", "never")
+    with pytest.raises(RollbackError, match=r"What ran before was put back\."):
+        switched(project, "1.0.3-dead", wait_s=6)
+    assert bring(project, "look")["artifacts"] == target(project, "1.0.2-sick")
+
+
+def test_a_name_that_is_another_projects_is_refused(project):
+    """Bringing it up would make a second project, with an empty volume."""
+    other = f"{project.name}x"
+    with pytest.raises(RollbackError, match=f"What was started from .* is project {project.name}, not {other}"):
+        bring(project, "look", project=other)
+    with tempfile.TemporaryDirectory() as elsewhere:
+        shutil.copy(project.directory / "compose.yaml", elsewhere)
+        with pytest.raises(RollbackError, match=f"Project {project.name} was started from {project.directory}"):
+            bring(project, "look", directory=elsewhere)
+    assert other not in engine.docker("volume", "ls", "--quiet")
+
+
+def test_a_service_that_was_forgotten_in_the_inventory_is_named(project):
+    project.up(BAD, more={"beat": {"image": f"{project.repository}:{BAD}", "command": ["worker"]}})
+    problems = bring(project, "ready", version=GOOD, wanted=target(project))["problems"]
+    assert any("Service beat runs the application's image too" in problem for problem in problems)
+
+
+@pytest.mark.parametrize("project", ["env"], indirect=True)
+def test_a_variable_that_does_not_reach_the_image_is_told(project):
+    (project.directory / "compose.yaml").write_text(
+        (project.directory / "compose.yaml").read_text().replace("${APP_VERSION}", BAD)
+    )
+    problems = bring(project, "ready", version=GOOD, wanted=target(project))["problems"]
+    assert any("so the pin does not change it" in problem for problem in problems)
+
+
+def test_an_override_that_the_next_deployment_would_not_read_is_refused(project):
+    problems = bring(project, "ready", version=GOOD, override="ours.yaml")["problems"]
+    assert any("The next deployment would not read" in problem for problem in problems)
+    assert bring(project, "ready", version=GOOD, override="ours.yaml", files=["compose.yaml"])["problems"] == []
+
+
+@pytest.mark.parametrize("project", ["git"], indirect=True)
+def test_a_checkout_with_other_services_goes_there_and_back(project):
+    """The good version does not know `beat`, whose container is stopped; the bad one has it again."""
+    services = [*SERVICES, "beat"]
+    project.up(BAD, more={"beat": {"image": f"{project.repository}:{BAD}", "command": ["worker"]}})
+    found = bring(project, "ready", version=GOOD, wanted=target(project), services=services)
+    assert (found["problems"], set(found["target"])) == ([], set(SERVICES))
+    done = bring(project, "switched", version=GOOD, target=found["target"], services=services)
+    assert done["running"] == project.answers() == GOOD
+    assert not any("-beat-" in name for name in project.containers())
+    assert bring(project, "switched", version=GOOD, target=found["target"], services=services)["changed"] is False
+    back = {**target(project, BAD), "beat": project.digests[BAD]}
+    assert bring(project, "switched", version=BAD, target=back, services=services)["running"] == BAD
+    assert any("-beat-" in name for name in project.containers())
+
+
+@pytest.mark.parametrize("project", ["git"], indirect=True)
+def test_a_checkout_with_changes_or_without_the_tag_is_refused(project):
+    assert "Git tag v9.9.9 cannot be checked out" in bring(project, "ready", version="9.9.9")["problems"][0]
+    (project.directory / "compose.yaml").write_text((project.directory / "compose.yaml").read_text() + "\n")
+    assert "has changes that are not committed" in bring(project, "ready", version=GOOD)["problems"][0]

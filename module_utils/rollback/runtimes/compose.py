@@ -203,8 +203,9 @@ def _way_out(error: RollbackError) -> str:
 def _heads(docker: Docker, references: List[str]) -> Optional[List[str]]:
     """What the images that are here say of the schema they were made for."""
     for image in (docker.image(reference) for reference in dict.fromkeys(references)):
-        if image and HEADS_LABEL in image.labels:
-            return [head for head in re.split(r"[\s,]+", image.labels[HEADS_LABEL]) if head]
+        # Empty, it is what a Dockerfile leaves where nobody gave it a value.
+        if image and image.labels.get(HEADS_LABEL):
+            return re.split(r"[\s,]+", image.labels[HEADS_LABEL].strip())
     return None
 
 
