@@ -123,8 +123,7 @@ class Containers:
                     self.compose("down", "--volumes", "--remove-orphans", "--timeout", "3")
             with contextlib.suppress(ProcessLookupError):
                 os.kill(facts["registry_pid"], signal.SIGTERM)
-            names = images.docker("image", "ls", "--format", "{{.Repository}}:{{.Tag}}", facts["repository"]).split()
-            images.forget(*names, *facts["images"].values())
+            images.forget_all(facts["repository"], *facts["images"].values())
         self.lab.destroy()
 
 

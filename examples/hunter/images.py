@@ -134,6 +134,11 @@ def forget(*names: str) -> None:
         subprocess.run(["docker", "image", "rm", "--force", name], check=False, capture_output=True)
 
 
+def forget_all(repository: str, *digests: str) -> None:
+    """Every tag of a repository, and these digests."""
+    forget(*docker("image", "ls", "--format", "{{.Repository}}:{{.Tag}}", repository).split(), *digests)
+
+
 @contextlib.contextmanager
 def registry(user: str = "", password: str = "", data: Path | None = None) -> Iterator[Registry]:
     """A registry for as long as it lasts, see `start_registry`. `data` may be another one's."""

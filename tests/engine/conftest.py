@@ -24,8 +24,7 @@ def images(open_registry: engine.Registry) -> Iterator[engine.Images]:
     repository = f"{open_registry.address}/app"
     digests = {version: engine.build(repository, version) for version in engine.VERSIONS}
     yield engine.Images(repository, digests)
-    for version in engine.VERSIONS:
-        engine.forget(f"{repository}:{version}", digests[version])
+    engine.forget_all(repository, *digests.values())
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "examples" / "hunter"))
-from images import BASE, Registry, base_image, digest, docker, forget, free_port, registry
+from images import BASE, Registry, base_image, digest, docker, forget, forget_all, free_port, registry
 
 __all__ = [
     "BASE",
@@ -30,6 +30,7 @@ __all__ = [
     "digest",
     "docker",
     "forget",
+    "forget_all",
     "registry",
 ]
 

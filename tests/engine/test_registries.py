@@ -26,7 +26,8 @@ def private(images: engine.Images, open_registry: engine.Registry) -> Iterator[e
     """The same images in a registry that asks who comes; none of them is on this host by that name."""
     with engine.registry(USER, PASSWORD, data=open_registry.data) as found:
         yield found
-        engine.forget(*(f"{found.address}/app@{digest.split('@')[1]}" for digest in images.digests.values()))
+        by_digest = [f"{found.address}/app@{digest.split('@')[1]}" for digest in images.digests.values()]
+        engine.forget_all(f"{found.address}/app", *by_digest)
 
 
 def login(private: engine.Registry, password: str = PASSWORD) -> list[dict[str, str]]:

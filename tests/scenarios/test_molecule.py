@@ -14,11 +14,15 @@ import pytest
 ROOT = Path(__file__).parents[2]
 
 
+# What a scenario with containers needs.
+ENGINE = [pytest.mark.docker, pytest.mark.compose, pytest.mark.registry, pytest.mark.debootstrap]
+
+
 @pytest.mark.molecule
 @pytest.mark.postgres
 @pytest.mark.slow
 @pytest.mark.timeout(900)
-@pytest.mark.parametrize("scenario", ["default", "migration"])
+@pytest.mark.parametrize("scenario", ["default", "migration", pytest.param("app_compose", marks=ENGINE)])
 def test_the_scenario(scenario):
     # Not below pytest's own directory: every run of pytest closes that to the user as whom PostgreSQL runs.
     ephemeral = tempfile.mkdtemp(prefix="rollback-molecule-")
