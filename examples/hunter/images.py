@@ -25,6 +25,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import psutil
+
 HERE = Path(__file__).resolve().parent
 # Debian with Python and nginx. It stays on the engine, since it takes half a minute to make.
 BASE = "rollback-lab/debian:bookworm"
@@ -187,7 +189,12 @@ def free_port() -> int:
 
 def bridge() -> str:
     """Address of this host on Docker's default bridge, to which containers resolve `host-gateway`."""
-    return docker("network", "inspect", "bridge", "--format", "{{(index .IPAM.Config 0).Gateway}}")
+    option = '{{index .Options "com.docker.network.bridge.name"}}'
+    name = docker("network", "inspect", "bridge", "--format", option)
+    found = [entry.address for entry in psutil.net_if_addrs().get(name, []) if entry.family == socket.AF_INET]
+    if not found:
+        raise ImageError(f"Docker's bridge {name} has no address on this host.")
+    return found[0]
 
 
 def _wait_for_registry(address: str) -> None:
