@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
 import subprocess
 import tempfile
 import time
@@ -140,41 +142,38 @@ def test_an_image_for_another_platform_is_refused(project):
     ] * 2
 
 
-@pytest.mark.tmpfs
-def test_a_full_disk_fails_the_pull_and_nothing_else(project):
-    """On an engine of its own, whose images lie on a file system too small for them. It has no containers and no network."""
-    with tempfile.TemporaryDirectory(prefix="rollback-engine-") as home:
-        data = Path(home) / "data"
+@pytest.fixture
+def small_engine() -> Iterator[list[str]]:
+    """The client of an engine of its own, whose images lie on a file system too small for them."""
+    # With a bridge of its own: without one (`--bridge=none`) an engine removes docker0, which is another engine's.
+    bridge = f"small{os.getpid() % 100_000}"
+    with tempfile.TemporaryDirectory(prefix="rollback-engine-") as home, contextlib.ExitStack() as after:
+        data, socket = Path(home) / "data", f"unix://{home}/docker.sock"
         data.mkdir()
-        subprocess.run(["mount", "-t", "tmpfs", "-o", "size=40m", "tmpfs", str(data)], check=True)
-        socket = f"unix://{home}/docker.sock"
-        options = [
-            "--data-root",
-            str(data),
-            "--exec-root",
-            f"{home}/exec",
-            "--pidfile",
-            f"{home}/pid",
-            "--host",
-            socket,
-        ]
+        subprocess.run(["mount", "-t", "tmpfs", "-o", "size=40m", "tmpfs", data], check=True)
+        after.callback(subprocess.run, ["umount", "--recursive", data], check=True)
+        subprocess.run(["ip", "link", "add", bridge, "type", "bridge"], check=True)
+        after.callback(subprocess.run, ["ip", "link", "delete", bridge], check=True)
+        subprocess.run(["ip", "address", "add", "198.18.177.1/24", "dev", bridge], check=True)
+        options = ["--data-root", data, "--exec-root", f"{home}/exec", "--pidfile", f"{home}/pid", "--host", socket]
+        quiet = ["--bridge", bridge, "--iptables=false", "--ip-forward=false", "--ip-masq=false"]
         with (Path(home) / "log").open("wb") as log:
-            process = subprocess.Popen(
-                ["dockerd", *options, "--bridge=none", "--iptables=false", "--ip6tables=false"], stdout=log, stderr=log
-            )
-        try:
-            client = ["docker", "--host", socket]
-            for _ in range(300):
-                if subprocess.run([*client, "version"], capture_output=True, check=False).returncode == 0:
-                    break
-                time.sleep(0.1)
-            found = bring(project, "ready", version=GOOD, wanted=target(project), client=client)
-            assert (found["problems"], found["target"]) == ([], target(project))
-            with pytest.raises(RollbackError) as refused:
-                bring(project, "fetched", version=GOOD, target=target(project), client=client)
-        finally:
-            process.terminate()
-            process.wait()
-            subprocess.run(["umount", "--recursive", str(data)], check=True)
+            process = subprocess.Popen(["dockerd", *options, *quiet], stdout=log, stderr=log)
+        after.callback(process.wait)
+        after.callback(process.terminate)
+        client = ["docker", "--host", socket]
+        for _ in range(600):
+            if subprocess.run([*client, "version"], capture_output=True, check=False).returncode == 0:
+                break
+            time.sleep(0.1)
+        yield client
+
+
+@pytest.mark.tmpfs
+def test_a_full_disk_fails_the_pull_and_nothing_else(project, small_engine):
+    found = bring(project, "ready", version=GOOD, wanted=target(project), client=small_engine)
+    assert (found["problems"], found["target"]) == ([], target(project))
+    with pytest.raises(RollbackError) as refused:
+        bring(project, "fetched", version=GOOD, target=target(project), client=small_engine)
     assert "no space left on device" in refused.value.message
     assert "Make room where Docker keeps its images" in refused.value.hint
