@@ -111,6 +111,10 @@ def _timeline(
 ) -> List[Dict[str, Any]]:
     """Planned steps in order with what became of them, and steps that nobody planned where they happened."""
     titles = {step["id"]: step for step in plan["steps"]}
+    unplanned = {
+        "put_back": f"Start {plan['application']['name']} again, as it was",
+        "lost_writes": "Count what went back in time",
+    }
     done = {step["name"] for step in steps}
     before = float(opened["data"].get("asked_s_before", 0.0))
     lines = [
@@ -131,12 +135,7 @@ def _timeline(
         lines.append(
             {
                 "id": step["name"],
-                "title": planned.get(
-                    "title",
-                    f"Start {plan['application']['name']} again, as it was"
-                    if step["name"] == "put_back"
-                    else step["name"],
-                ),
+                "title": planned.get("title", unplanned.get(step["name"], step["name"])),
                 "status": step["status"],
                 "began_s": step["began_s"] + before,
                 "seconds": step["seconds"],

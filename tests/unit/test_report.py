@@ -85,6 +85,13 @@ def test_a_step_that_nobody_planned_is_in_the_timeline_too(run):
     assert facts["outcome"] == outcome.PUT_BACK
 
 
+def test_every_line_of_the_timeline_is_in_words(run):
+    counted = [("began", "lost_writes", {}), ("done", "lost_writes", {"tables": []})]
+    titles = [line["title"] for line in run(done=ALL, then=counted)["timeline"]]
+    assert "Count what went back in time" in titles
+    assert all(" " in title for title in titles)
+
+
 def test_every_outcome_and_method_has_its_words():
     shown = {outcome.SUCCEEDED, outcome.PUT_BACK, outcome.INCOMPLETE}
     assert shown <= set(report._STATUS)
