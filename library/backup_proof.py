@@ -7,7 +7,7 @@ module: backup_proof
 short_description: Read a backup whole, compare it with its manifest, and find what the server lacks for it
 description:
   - Checks every checksum, then reads the dump from its first byte to its last and compares the rows of every table.
-  - A truncated or damaged dump, a dump of something else, and one that would leave its database are refused. It changes nothing.
+  - A truncated or damaged dump, a dump of something else, and one that reaches beyond its database are refused. It changes nothing.
   - Of a snapshot, the copy that its manifest is about must still be on the server. Its rows are counted by the restore.
   - Then the server is asked for the roles, extensions, locales, tablespaces and settings that the dump names, and for room.
 options:
@@ -52,6 +52,21 @@ options:
     description: Directory on this host that is on the disk of PostgreSQL's data. Empty asks the server, which helps where it is on this host.
     type: str
     default: ""
+  allow:
+    description: Kinds of statements that the dump may hold although they reach beyond its database.
+    type: list
+    elements: str
+    choices: [programs, files, server, roles, databases, languages, event_triggers, elsewhere, statements]
+    default: []
+  keyring:
+    description: Keys by one of which it must be signed, as paths of files with public keys or as fingerprints. Empty asks for no signature.
+    type: list
+    elements: str
+    default: []
+  judge:
+    description: Whether a backup without a manifest is judged from its content.
+    type: bool
+    default: false
 attributes:
   check_mode:
     support: full
@@ -76,6 +91,11 @@ manifest:
   returned: success
   type: dict
   sample: {backup: backup_pre_v1.1.0_20261122_030100.dump, format: custom, created_at: "2026-11-22T03:01:00.000Z"}
+judged:
+  description: Whether no manifest is beside it, so that C(manifest) is only what its content says.
+  returned: success
+  type: bool
+  sample: false
 client_version:
   description: Version of the client tools that were used; empty for a snapshot.
   returned: success
@@ -108,8 +128,9 @@ from dataclasses import asdict
 from pathlib import Path
 
 from ansible.module_utils.rollback import module
-from ansible.module_utils.rollback.backups import files, names, proof
+from ansible.module_utils.rollback.backups import files, names, proof, scan, signature
 from ansible.module_utils.rollback.backups.manifest import Manifest
+from ansible.module_utils.rollback.backups.proof import Terms
 from ansible.module_utils.rollback.backups.requirements import Requirements
 from ansible.module_utils.rollback.census import DEFAULT_VERSION_TABLE
 from ansible.module_utils.rollback.postgres import client_tools, lacking, room, snapshot
@@ -125,26 +146,32 @@ ARGUMENT_SPEC = {
     "version_table": {"type": "str", "default": DEFAULT_VERSION_TABLE},
     "strategy": {"type": "str", "choices": ["beside", "in_place"], "default": "beside"},
     "data_dir": {"type": "str", "default": ""},
+    "allow": {"type": "list", "elements": "str", "choices": list(scan.ALLOWABLE), "default": []},
+    "keyring": {"type": "list", "elements": "str", "default": []},
+    "judge": {"type": "bool", "default": False},
 }
 
 
 def prove(params, check_mode):
     server, path = Server.of(params["dsn"], params["password"]), Path(params["path"])
     if not params["manifest"] and path.exists() and files.sniff(path)[0] == names.SNAPSHOT:
-        return prove_snapshot(server, path)
+        return prove_snapshot(server, path, params["keyring"])
     tools = client_tools.find(client_tools.major_of(params["server_version"]), params["client_bin_dir"] or None)
     if params["manifest"]:
-        manifest, needs = Manifest.from_dict(params["manifest"]), Requirements()
+        manifest, needs, judged = Manifest.from_dict(params["manifest"]), Requirements(), False
     else:
-        manifest, needs = proof.prove(path, params["version_table"], tools)
+        terms = Terms(params["allow"], params["keyring"], params["judge"])
+        manifest, needs, judged = proof.prove(path, params["version_table"], tools, terms)
     with server.connect(params["database"]) as connection:
-        problems, notes = lacking.find(connection, needs), []
+        problems, notes = lacking.find(connection, needs), lacking.too_mighty(connection)
         if params["strategy"] == "beside":
-            lack, notes = room.for_second_database(connection, manifest.census.bytes, params["data_dir"])
+            lack, unseen = room.for_second_database(connection, manifest.census.bytes, params["data_dir"])
             problems += lack
+            notes += unseen
     return {
         "changed": False,
         "manifest": manifest.as_dict(),
+        "judged": judged,
         "client_version": str(tools),
         "problems": problems,
         "notes": notes,
@@ -153,12 +180,15 @@ def prove(params, check_mode):
     }
 
 
-def prove_snapshot(server, path):
+def prove_snapshot(server, path, keyring):
+    if keyring:
+        signature.require(path, keyring)
     with server.connect() as connection:
         manifest, found = snapshot.prove(connection, path)
     return {
         "changed": False,
         "manifest": manifest.as_dict(),
+        "judged": False,
         "client_version": "",
         "problems": [],
         "notes": [],

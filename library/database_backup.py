@@ -63,6 +63,16 @@ options:
     description: Role as which the application connects; what it may read is recorded. Empty asks about no role.
     type: str
     default: ""
+  allow:
+    description: Kinds of statements that the dump may hold although they reach beyond its database; a restore has to allow them too.
+    type: list
+    elements: str
+    choices: [programs, files, server, roles, databases, languages, event_triggers, elsewhere, statements]
+    default: []
+  signing_key:
+    description: Key by which gpg on this host signs the manifest. Empty signs nothing.
+    type: str
+    default: ""
 attributes:
   check_mode:
     support: full
@@ -104,7 +114,7 @@ actions:
 from pathlib import Path
 
 from ansible.module_utils.rollback import module
-from ansible.module_utils.rollback.backups import create, names
+from ansible.module_utils.rollback.backups import create, names, scan
 from ansible.module_utils.rollback.backups.create import Request
 from ansible.module_utils.rollback.census import DEFAULT_VERSION_TABLE
 from ansible.module_utils.rollback.postgres import client_tools
@@ -124,6 +134,8 @@ ARGUMENT_SPEC = {
     "client_bin_dir": {"type": "str", "default": ""},
     "version_table": {"type": "str", "default": DEFAULT_VERSION_TABLE},
     "application_role": {"type": "str", "default": ""},
+    "allow": {"type": "list", "elements": "str", "choices": list(scan.ALLOWABLE), "default": []},
+    "signing_key": {"type": "str", "default": ""},
 }
 
 
@@ -142,6 +154,8 @@ def take(params, check_mode):
         jobs=params["jobs"],
         version_table=params["version_table"],
         application_role=params["application_role"] or None,
+        allow=params["allow"],
+        signing_key=params["signing_key"],
     )
     if check_mode:
         action = f"would dump {request.database} with pg_dump {tools} into {request.directory}"

@@ -29,6 +29,9 @@ options:
     description: Path of the backup that was restored.
     type: path
     required: true
+  manifest:
+    description: What backup_proof read out of that backup, where no manifest is beside it.
+    type: dict
   version_table:
     description: Alembic's version table, with its schema.
     type: str
@@ -70,6 +73,7 @@ rows:
 from pathlib import Path
 
 from ansible.module_utils.rollback import forecast, module
+from ansible.module_utils.rollback.backups import manifest as manifests
 from ansible.module_utils.rollback.census import DEFAULT_VERSION_TABLE
 from ansible.module_utils.rollback.journal import NoJournal, journal_in
 from ansible.module_utils.rollback.postgres import census, restore
@@ -80,6 +84,7 @@ ARGUMENT_SPEC = {
     "aside": {"type": "str"},
     "safety": {"type": "path"},
     "manifest_of": {"type": "path", "required": True},
+    "manifest": {"type": "dict"},
     "version_table": {"type": "str", "default": DEFAULT_VERSION_TABLE},
     "run_dir": {"type": "str", "default": ""},
 }
@@ -88,7 +93,7 @@ ARGUMENT_SPEC = {
 def count(params, check_mode):
     server = Server.of(params["dsn"], params["password"])
     journal = NoJournal() if check_mode else journal_in(params["run_dir"])
-    then = restore.manifest_of(Path(params["manifest_of"])).census
+    then = restore.manifest_of(Path(params["manifest_of"]), manifests.given(params["manifest"])).census
     with journal.step("lost_writes") as result:
         now = counted(server, params)
         tables = [entry.as_dict() for entry in forecast.of_restore(now, then) if entry.touched]

@@ -93,6 +93,9 @@ options:
     description: Time target of the run in seconds, for the lines of progress.
     type: float
     default: 0
+  manifest:
+    description: What backup_proof read out of the backup, where no manifest is beside it.
+    type: dict
 attributes:
   check_mode:
     support: full
@@ -149,6 +152,8 @@ from pathlib import Path
 
 from ansible.module_utils.rollback import module
 from ansible.module_utils.rollback.backups import create as backups
+from ansible.module_utils.rollback.backups import manifest as manifests
+from ansible.module_utils.rollback.backups import scan
 from ansible.module_utils.rollback.census import DEFAULT_VERSION_TABLE
 from ansible.module_utils.rollback.errors import RollbackError
 from ansible.module_utils.rollback.journal import Journal
@@ -174,6 +179,7 @@ ARGUMENT_SPEC = {
     "pools": pools.ARGUMENT,
     "run_dir": {"type": "str", "required": True},
     "target_s": {"type": "float", "default": 0},
+    "manifest": {"type": "dict"},
 }
 
 
@@ -190,6 +196,7 @@ def replace(params, check_mode):
             version_table=params["version_table"],
             application_role=role,
             target_s=params["target_s"],
+            manifest=manifests.given(params["manifest"]),
         ),
         safety=backups.Request(
             directory=Path(params["backup_dir"]),
@@ -200,6 +207,7 @@ def replace(params, check_mode):
             version_table=params["version_table"],
             application_role=role,
             room=params["room"],
+            allow=scan.ALLOWABLE,  # it is what is live: whatever that holds is kept
         ),
         aside=params["aside"],
         live_oid=params["live_oid"],

@@ -64,6 +64,9 @@ options:
     description: Time target of the run in seconds, for the lines of progress.
     type: float
     default: 0
+  manifest:
+    description: What backup_proof read out of the backup, where no manifest is beside it.
+    type: dict
 attributes:
   check_mode:
     support: full
@@ -104,6 +107,7 @@ from pathlib import Path
 
 from ansible.module_utils.rollback import module
 from ansible.module_utils.rollback.backups import files, names
+from ansible.module_utils.rollback.backups import manifest as manifests
 from ansible.module_utils.rollback.census import DEFAULT_VERSION_TABLE
 from ansible.module_utils.rollback.journal import journal_in
 from ansible.module_utils.rollback.postgres import client_tools, restore
@@ -123,6 +127,7 @@ ARGUMENT_SPEC = {
     "application_role": {"type": "str", "default": ""},
     "run_dir": {"type": "str", "default": ""},
     "target_s": {"type": "float", "default": 0},
+    "manifest": {"type": "dict"},
 }
 
 
@@ -145,6 +150,7 @@ def beside(params, check_mode):
         version_table=params["version_table"],
         application_role=params["application_role"] or None,
         target_s=params["target_s"],
+        manifest=manifests.given(params["manifest"]),
     )
     journal = journal_in(params["run_dir"])
     with server.connect() as connection:

@@ -64,6 +64,10 @@ options:
     description: Role as which the application connects; what it may read is recorded. Empty asks about no role.
     type: str
     default: ""
+  signing_key:
+    description: Key by which gpg on this host signs the manifest. Empty signs nothing.
+    type: str
+    default: ""
 attributes:
   check_mode:
     support: full
@@ -111,6 +115,8 @@ actions:
 from pathlib import Path
 
 from ansible.module_utils.rollback import lock, module, runs
+from ansible.module_utils.rollback.backups import manifest as manifests
+from ansible.module_utils.rollback.backups import signature
 from ansible.module_utils.rollback.census import DEFAULT_VERSION_TABLE
 from ansible.module_utils.rollback.postgres import snapshot
 from ansible.module_utils.rollback.postgres.server import ARGUMENTS, Server
@@ -129,6 +135,7 @@ ARGUMENT_SPEC = {
     "data_dir": {"type": "str", "default": ""},
     "version_table": {"type": "str", "default": DEFAULT_VERSION_TABLE},
     "application_role": {"type": "str", "default": ""},
+    "signing_key": {"type": "str", "default": ""},
 }
 
 
@@ -151,6 +158,8 @@ def take(params, check_mode):
     )
     manifest = snapshot.take(server, request)
     path = directory / manifest.backup
+    if params["signing_key"]:
+        signature.sign(manifests.path_for(path), params["signing_key"])
     counted = f"{amount(manifest.census.rows, 'row')} in {amount(len(manifest.census.tables), 'table')}"
     removed = []
     if lock.holder(runs.environment_dir(params["state_dir"], environment)) is None:  # else a run may need an older one

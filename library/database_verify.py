@@ -30,6 +30,9 @@ options:
     description: Path of the backup whose manifest says which objects and rows are expected. Empty compares neither.
     type: str
     default: ""
+  manifest:
+    description: What backup_proof read out of that backup, where no manifest is beside it.
+    type: dict
   oid:
     description: OID of the database that was restored and compared. 0 does not ask.
     type: int
@@ -100,6 +103,7 @@ ARGUMENT_SPEC = {
     "database": {"type": "str", "required": True},
     "heads": {"type": "list", "elements": "str", "default": []},
     "manifest_of": {"type": "str", "default": ""},
+    "manifest": {"type": "dict"},
     "oid": {"type": "int", "default": 0},
     "checks": {
         "type": "list",
@@ -128,7 +132,8 @@ def verify(params, check_mode):
 
 def look(params):
     role = params["application_role"] or None
-    manifest = manifests.read(Path(params["manifest_of"])) if params["manifest_of"] else None
+    beside = manifests.read(Path(params["manifest_of"])) if params["manifest_of"] else None
+    manifest = beside or manifests.given(params["manifest"])
     expected = manifest.census if manifest else None
     with Server.of(params["dsn"], params["password"]).connect(params["database"]) as connection:
         with census.snapshot(connection):

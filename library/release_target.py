@@ -152,10 +152,22 @@ options:
     default: []
   version:
     description:
-      - Version of the application that fits O(heads), where no release point has them.
+      - Version of the application that fits O(heads), where no release point has them, or O(backup), where that has no manifest.
       - For V(method=app), the version to go back to; it needs no release point.
     type: str
     default: ""
+  server_version:
+    description: Version of the server; client tools are chosen by it, to read the revision of a backup without a manifest.
+    type: str
+    default: ""
+  client_bin_dir:
+    description: Directory of the PostgreSQL client tools. Empty takes the oldest installed ones that fit the server.
+    type: str
+    default: ""
+  version_table:
+    description: Alembic's version table, with its schema.
+    type: str
+    default: public.alembic_version
 attributes:
   check_mode:
     support: full
@@ -194,7 +206,9 @@ unreachable:
 from pathlib import Path
 
 from ansible.module_utils.rollback import module, runs, targets
-from ansible.module_utils.rollback.backups import sources
+from ansible.module_utils.rollback.backups import judged, sources
+from ansible.module_utils.rollback.census import DEFAULT_VERSION_TABLE
+from ansible.module_utils.rollback.postgres import client_tools
 
 ARGUMENT_SPEC = {
     "state_dir": {"type": "str", "required": True},
@@ -209,6 +223,9 @@ ARGUMENT_SPEC = {
     **sources.ARGUMENTS,
     "heads": {"type": "list", "elements": "str", "default": []},
     "version": {"type": "str", "default": ""},
+    "server_version": {"type": "str", "default": ""},
+    "client_bin_dir": {"type": "str", "default": ""},
+    "version_table": {"type": "str", "default": DEFAULT_VERSION_TABLE},
 }
 
 
@@ -232,8 +249,14 @@ def resolve(params, check_mode):
         params["backup"],
         params["before"],
         sources.opened(params["sources"]),
+        params["version"],
+        lambda backup: judged.heads(backup, params["version_table"], tools(params)),
     )
     return {"changed": False, **target.as_dict()}
+
+
+def tools(params):
+    return client_tools.find(client_tools.major_of(params["server_version"]), params["client_bin_dir"] or None)
 
 
 def main() -> None:

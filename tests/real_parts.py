@@ -141,6 +141,13 @@ PARTS = (
         "apt-get install zstd",
     ),
     Part(
+        "gpg",
+        "GnuPG",
+        "signatures of backups",
+        lambda: program(["gpg", "--version"], r"gpg \(GnuPG\) (\d+\.\d+\.\d+)"),
+        "apt-get install gnupg",
+    ),
+    Part(
         "pgbouncer",
         "PgBouncer",
         "swaps behind a pool",

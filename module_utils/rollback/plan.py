@@ -37,6 +37,11 @@ _FETCHED_BYTES_PER_S = 20e6
 # How a backup takes the place of the live database: in a second one that is swapped with it, or after it was dropped.
 BESIDE, IN_PLACE = "beside", "in_place"
 
+_UNPROVEN = (
+    "The backup {} has no manifest and was judged from its content, which does not say whether rows are missing,"
+    " whether values are what they were, and of which environment it is."
+)
+
 
 @dataclass(frozen=True)
 class Step:
@@ -97,6 +102,7 @@ class Request:
     inventory: str = ""
     strategy: str = BESIDE
     accept_data_loss: bool = False
+    accept_unproven: bool = False
     # Why it is another method than the one asked for; empty where it is that one.
     instead: List[str] = field(default_factory=list)
 
@@ -129,6 +135,8 @@ def for_restore(
     """
     live, then = Census.from_dict(dict(database["census"])), Census.from_dict(dict(proof["manifest"]["census"]))
     point, backup, snapshot = dict(target["release_point"]), dict(target["backup"]), proof.get("snapshot")
+    if proof["judged"]:
+        backup["manifest"] = dict(proof["manifest"])
     incoming, aside = names.restore_name(live.database, request.run), names.quarantine_name(live.database, request.run)
     to = dict.fromkeys(sorted(application.versions), str(point["version"]))
     fetching = _fetch_steps(backup, then, proof, measured)
@@ -164,6 +172,7 @@ def for_restore(
         "warnings": [
             *(f"The policy restores instead of taking migrations back: {reason}" for reason in request.instead),
             *_warnings(point, live, then),
+            *([_UNPROVEN.format(backup["name"])] if proof["judged"] else []),
             *_unmarked(point, database),
             *(f"Source {name} could not be asked: {said}" for name, said in target.get("unreachable", {}).items()),
             *proof["notes"],
@@ -173,6 +182,7 @@ def for_restore(
             *request.refusals(),
             *foreign(request, live.database, database),
             *_restore_refusals(point, live, then),
+            *(_judged_refusals(request, backup, live, then) if proof["judged"] else []),
             *unready(application),
             *database["obstacles"],
             *proof["problems"],
@@ -450,6 +460,17 @@ def _restore_refusals(point: Mapping[str, Any], live: Census, then: Census) -> L
     return refusals
 
 
+def _judged_refusals(request: Request, backup: Mapping[str, Any], live: Census, then: Census) -> List[str]:
+    """A backup without a manifest is used on somebody's word; never one that says itself that it is another database's."""
+    if then.database not in ("", live.database):
+        return [
+            f"The backup {backup['name']} is of database {then.database}, not {live.database}. Choose another backup."
+        ]
+    if request.accept_unproven:
+        return []
+    return [f"{_UNPROVEN.format(backup['name'])} Where you know that it is the right one, add -e accept_unproven=true."]
+
+
 def _no_room(request: Request, needed: int, free: int) -> List[str]:
     """In place, a safety dump comes first; beside, the server needs the room, which backup_proof looks at."""
     if request.strategy != IN_PLACE or free >= needed:
@@ -553,11 +574,13 @@ def _sources(plan: Mapping[str, Any]) -> List[Tuple[str, str]]:
         return [said, ("Backup", f"{backup['name']}, {held}")]
     return [
         said,
-        ("Backup", f"{backup['name']}, {backup['format']}, {size(backup['bytes'])}, {_proven(backup)}"),
+        ("Backup", f"{backup['name']}, {backup['format']}, {size(backup['bytes'])}, {_trust(backup)}"),
     ]
 
 
-def _proven(backup: Mapping[str, Any]) -> str:
+def _trust(backup: Mapping[str, Any]) -> str:
+    if "manifest" in backup:
+        return "unverified: read whole just now, and judged from its content"
     if backup.get("source", HERE) == HERE:
         return "read whole and proven just now"
     return f"in {backup['where']}; its manifest was read, and it is proven as soon as it is here"

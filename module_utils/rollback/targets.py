@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Dict, List, Optional, Sequence
+from typing import Any, Callable, Dict, List, Optional, Sequence
 
 from ansible.module_utils.rollback import clock, journal, ledger, outcome, runs
 from ansible.module_utils.rollback.backups import catalog
@@ -45,10 +45,13 @@ def for_restore(
     backup: str = "",
     before: str = "",
     places: Sequence[Source] = (),
+    version: str = "",
+    heads_of: Callable[[Path], List[str]] = lambda path: [],
 ) -> Target:
     """The target of `method=restore`: the named backup, the newest (`latest`, or `before` a time), or that of the release point.
 
-    Raises RollbackError where it is missing, not fit, or not one.
+    A backup without a manifest must be named. What it fits is said by `release` or `version`, or told by its revisions, which
+    `heads_of` reads. Raises RollbackError where it is missing, not fit, or not one.
     """
     elsewhere = catalog.read_elsewhere(places, backup_dir, database, environment)
     candidates = catalog.merged(catalog.read(backup_dir, database, environment), elsewhere.candidates)
@@ -61,7 +64,10 @@ def for_restore(
         chosen = catalog.newest(candidates, before, heads, unreachable)
         return Target(_point_of(chosen, points, release), chosen, unreachable)
     if backup:
-        chosen = catalog.choose(candidates, backup, backup_dir, unreachable)
+        chosen = catalog.choose(candidates, backup, backup_dir, unreachable, judge=True)
+        if chosen.reason and not release:
+            chosen = replace(chosen, alembic_heads=heads_of(Path(chosen.path)), application_version=version)
+            return Target(_point_of_judged(chosen, points), chosen, unreachable)
         return Target(_point_of(chosen, points, release), chosen, unreachable)
     if not points and not release:
         fit = [candidate.name for candidate in reversed(candidates) if not candidate.reason]
@@ -177,6 +183,20 @@ def _the_running(versions: List[str]) -> str:
             "Name the release point with -e release=<id or version>.",
         )
     return versions[0]
+
+
+def _point_of_judged(chosen: Candidate, points: List[ReleasePoint]) -> ReleasePoint:
+    """The release point that fits a backup without a manifest: by the version that was said, or by its revisions."""
+    if chosen.application_version:
+        return replace(_point_of(chosen, [], ""), recorded_by="nobody: -e backup and -e version name it")
+    fit = [point for point in points if sorted(point.alembic_heads) == sorted(chosen.alembic_heads or [])]
+    if chosen.alembic_heads and fit:
+        return max(fit, key=lambda point: (point.verified, points.index(point)))
+    raise RollbackError(
+        f"The backup {chosen.name} has no manifest, and no release point is at its revision ({listed(chosen.alembic_heads or ['none'])}):"
+        " nothing says which version of the application fits it.",
+        "Say it with -e version=<version>, or name the release point with -e release=<id or version>.",
+    )
 
 
 def _point_of(chosen: Candidate, points: List[ReleasePoint], release: str) -> ReleasePoint:

@@ -138,6 +138,7 @@ def restore_plan(
     unseen=(),
     free=10**12,
     snapshot=None,
+    judged=False,
 ):
     backup_format = "snapshot" if snapshot else "plain"
     return plan.for_restore(
@@ -148,6 +149,7 @@ def restore_plan(
         },
         {
             "manifest": manifest(census=then or census()).as_dict(),
+            "judged": judged,
             "problems": list(lacks),
             "notes": list(unseen),
             "free_bytes": free,

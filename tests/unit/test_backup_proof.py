@@ -29,7 +29,7 @@ def test_a_backup_that_holds_what_its_manifest_says_is_proven(tmp_path):
         (
             DUMP.replace(b"COPY", b"\\connect hunter\nCOPY"),
             {},
-            "psql commands that reach beyond one database: .connect hunter",
+            "reaches commands to psql: .connect hunter",
         ),
         (DUMP, {"files": {}}, f"has a file too many, {BACKUP}"),
         (

@@ -2,6 +2,7 @@
 
 import io
 import itertools
+from dataclasses import replace
 
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -9,6 +10,7 @@ from hypothesis import strategies as st
 from ansible.module_utils.rollback.backups import dump_reader
 from ansible.module_utils.rollback.backups.dump_reader import DumpFacts
 from ansible.module_utils.rollback.backups.requirements import RequirementsReader
+from ansible.module_utils.rollback.backups.scan import Scanner
 
 VERSIONS = "public.alembic_version"
 END = b"\n--\n-- PostgreSQL database dump complete\n--\n\n"
@@ -29,28 +31,25 @@ DUMPS = st.lists(COPIES | STATEMENTS).map(b"".join)
 
 
 def by_lines(dump):
-    facts = DumpFacts()
-    script, needs = dump_reader._Script(), RequirementsReader(facts.needs)
+    facts = DumpFacts(bytes=len(dump))
+    scanner, needs = Scanner(), RequirementsReader(facts.needs)
+    facts.found = scanner.found
     lines = io.BytesIO(dump)
     for line in lines:
-        copied = dump_reader._COPY.match(line)
-        if copied and not script._inside:
-            table = copied.group(1).decode()
+        if scanner.script.between_statements:
+            dump_reader._note(line, facts)
+        if scanner.script.inside in (b"", b'"'):
+            needs.feed(line, in_name=bool(scanner.script.inside))
+        table = scanner.feed(line)
+        if table:
             rows = list(itertools.takewhile(lambda row: row not in (b"\\.\n", b"\\.\r\n"), lines))
             ended = dump[: lines.tell()].endswith((b"\n\\.\n", b"\n\\.\r\n"))
             facts.rows[table] = facts.rows.get(table, 0) + len(rows)
             if table == VERSIONS:
                 facts.alembic_heads = sorted(row.decode().rstrip("\r\n") for row in rows)
             if not ended:
-                return facts
-            continue
-        if not script._inside:
-            dump_reader._note(line, facts)
-        if script._inside in (b"", b'"'):
-            needs.feed(line, in_name=bool(script._inside))
-        command = script.meta_command(line)
-        if command and not dump_reader._RESTRICT.match(command):
-            facts.meta_commands.append(command.decode())
+                return replace(facts, bytes=0)
+    scanner.finish()
     return facts
 
 
@@ -64,7 +63,9 @@ def cut(dump, sizes):
 @example(b"COPY public.leads (id) FROM stdin;\n1\n\\.\n" + END, [1])
 @example(b"COPY public.leads (id) FROM stdin;\r\n1\r\n\\.\r\n" + END, [4])
 def test_it_does_not_matter_where_blocks_are_cut(dump, sizes):
-    assert dump_reader.read(cut(dump, sizes), VERSIONS) == by_lines(dump)
+    found, expected = dump_reader.read(cut(dump, sizes), VERSIONS), by_lines(dump)
+    assert found == replace(expected, bytes=found.bytes)
+    assert found.bytes == len(dump) or not expected.bytes
 
 
 def test_rows_of_many_blocks_are_counted_each_once():

@@ -18,7 +18,7 @@ def test_a_whole_dump_is_recognised_with_its_versions():
         "15.18",
         "18.4",
     )
-    assert (facts.rows, facts.meta_commands, facts.inserts, facts.alembic_heads) == ({}, [], False, None)
+    assert (facts.rows, facts.found, facts.inserts, facts.alembic_heads) == ({}, {}, False, None)
 
 
 @pytest.mark.parametrize(
@@ -42,7 +42,7 @@ def test_rows_are_counted_up_to_the_end_of_copy(copy, table, rows):
     facts = read(copy)
     assert facts.rows == {table: rows}
     assert facts.complete
-    assert not facts.meta_commands
+    assert not facts.found
 
 
 def test_partitions_that_load_into_one_table_are_added_up():
@@ -121,7 +121,7 @@ def test_the_end_marker_inside_a_string_or_function_is_no_end():
     ],
 )
 def test_commands_to_psql_are_found_where_psql_would_see_them(body, commands):
-    assert read(body).meta_commands == commands
+    assert read(body).found.get("psql", []) == commands
 
 
 def test_sequences_say_where_they_stand():

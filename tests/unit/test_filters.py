@@ -112,7 +112,7 @@ def facts(**changes):
             "release_point": point().as_dict(),
             "backup": {"name": "b", "path": "/b", "bytes": 1, "format": "plain"},
         },
-        "proof": {"manifest": manifest().as_dict(), "problems": [], "notes": [], "free_bytes": 10**12},
+        "proof": {"manifest": manifest().as_dict(), "judged": False, "problems": [], "notes": [], "free_bytes": 10**12},
         "database": {"census": live().as_dict(), "where": "db1:5432", "obstacles": [], "marker": ""},
         "application": vars(application()),
         "measured": {},

@@ -262,3 +262,24 @@ def test_an_undo_brings_back_what_was_set_aside_with_its_version():
 def test_what_forbids_an_undo(changes, said):
     (refusal,) = undo_plan(**changes)["refusals"]
     assert said in refusal
+
+
+def test_a_backup_that_was_judged_from_its_content_needs_somebodys_word():
+    planned = restore_plan(judged=True)
+    assert planned["refusals"] == [
+        f"The backup {BACKUP} has no manifest and was judged from its content, which does not say whether rows are missing,"
+        " whether values are what they were, and of which environment it is."
+        " Where you know that it is the right one, add -e accept_unproven=true."
+    ]
+    accepted = restore_plan(request(accept_unproven=True), judged=True)
+    assert accepted["refusals"] == []
+    assert any("has no manifest and was judged from its content" in warning for warning in accepted["warnings"])
+    assert "unverified: read whole just now, and judged from its content" in plan.text(accepted)
+    assert accepted["backup"]["manifest"]["census"]["database"] == "hunter"
+    assert "manifest" not in restore_plan()["backup"]
+
+
+def test_a_backup_that_says_itself_that_it_is_of_another_database_is_not_taken_on_anybodys_word():
+    (refusal,) = restore_plan(request(accept_unproven=True), then=census(database="billing"), judged=True)["refusals"]
+    assert refusal == f"The backup {BACKUP} is of database billing, not hunter. Choose another backup."
+    assert restore_plan(request(accept_unproven=True), then=census(database=""), judged=True)["refusals"] == []

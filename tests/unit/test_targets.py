@@ -2,6 +2,7 @@ import pytest
 from made_up import BACKUP, RUN, backup, finished_run, point
 
 from ansible.module_utils.rollback import ledger, targets
+from ansible.module_utils.rollback.backups import manifest as manifests
 from ansible.module_utils.rollback.errors import RollbackError
 
 
@@ -115,3 +116,34 @@ def test_the_same_command_does_not_go_back_twice(environment, backups):
     finished_run(environment, plan={"release_point": {"id": point().id}})
     with pytest.raises(RollbackError, match="already went back to release point"):
         target(environment, backups, running=("1.0.0",))
+
+
+def unproven(backups, heads=("aaa",)):
+    """The backup, without its manifest; its content has these revisions."""
+    manifests.path_for(backups / BACKUP).unlink()
+    return {"backup": BACKUP, "heads_of": lambda path: list(heads) if path == backups / BACKUP else []}
+
+
+def test_a_backup_without_a_manifest_fits_the_release_point_of_its_revision(environment, backups):
+    found = target(environment, backups, **unproven(backups))
+    assert (found.release_point.id, found.backup.alembic_heads) == (point().id, ["aaa"])
+
+
+def test_what_a_backup_without_a_manifest_fits_may_be_said(environment, backups):
+    named = unproven(backups, heads=["zzz"])
+    assert target(environment, backups, release="1.0.0", **named).release_point.id == point().id
+    found = target(environment, backups, version="0.9.0", **named).release_point
+    assert (found.version, found.alembic_heads) == ("0.9.0", ["zzz"])
+    assert "-e version" in found.recorded_by
+
+
+@pytest.mark.parametrize("heads", [["zzz"], []])
+def test_a_backup_without_a_manifest_that_fits_nothing_known_asks(environment, backups, heads):
+    with pytest.raises(RollbackError, match=r"no release point is at its revision.*-e version=.*-e release="):
+        target(environment, backups, **unproven(backups, heads))
+
+
+def test_a_backup_without_a_manifest_is_never_taken_unless_it_is_named(environment, backups):
+    unproven(backups)
+    with pytest.raises(RollbackError, match="cannot be restored here: it has no manifest"):
+        target(environment, backups)

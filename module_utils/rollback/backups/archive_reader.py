@@ -24,6 +24,7 @@ _VERSIONS = range(14, 17)  # 1.14 to 1.16: PostgreSQL 12 to 18
 _ALGORITHM_SINCE, _KIND_SINCE = 15, 16
 _NONE, _GZIP = 0, 1
 _ROWS_BLOCK = 1
+_OF_DATABASE, _SAID_OF = (b"DATABASE", b"DATABASE PROPERTIES"), (b"ACL", b"COMMENT", b"SECURITY LABEL")
 _THREADS = 4  # at most; more tables than that are seldom large at the same time
 _BATCH = 256 * 1024  # packed bytes that are unpacked at once, while Python does something else
 
@@ -34,11 +35,15 @@ class UnknownArchive(Exception):
 
 @dataclass
 class _Contents:
-    """`copies` maps the number of each block of rows to the COPY statement that they belong to."""
+    """`copies` maps the number of each block of rows to the COPY statement that they belong to.
+
+    `statements` are all that pg_restore would say of itself, as long as it is not asked to create the database.
+    """
 
     integer_bytes: int = 4
     packed: bool = True
     copies: Dict[int, bytes] = field(default_factory=dict)
+    statements: List[bytes] = field(default_factory=list)
 
 
 def read_rows(backup: Path, version_table: str) -> List[DumpFacts]:
@@ -53,6 +58,12 @@ def read_rows(backup: Path, version_table: str) -> List[DumpFacts]:
         return list(threads.map(partial(_read_block, backup, contents, version_table), sorted(blocks, reverse=True)))
 
 
+def statements(backup: Path) -> List[bytes]:
+    """The definition of every entry. Raises UnknownArchive or EOFError."""
+    with backup.open("rb") as file:
+        return _contents(_Reader(file)).statements
+
+
 def _read_block(backup: Path, contents: _Contents, version_table: str, block: Tuple[int, int, int]) -> DumpFacts:
     _, position, number = block
     copy, end = contents.copies[number], dump_reader.END_MARKER
@@ -60,7 +71,7 @@ def _read_block(backup: Path, contents: _Contents, version_table: str, block: Tu
         file.seek(position)
         # Read as a dump of one table: its end is seen only where the rows have come to theirs.
         facts = dump_reader.read(chain([copy], _unpacked(file, contents), [end]), version_table)
-    if not facts.complete or len(facts.rows) != 1:
+    if not facts.complete or len(facts.rows) != 1 or facts.found:
         raise EOFError(f"the rows of {copy.decode(errors='replace').split(' (')[0]} do not come to an end")
     return facts
 
@@ -108,9 +119,9 @@ def _contents(reader: _Reader) -> _Contents:
         reader.text()
     for _ in range(reader.integer()):
         number, has_rows = reader.integer(), reader.integer()
-        _, _, _, kind = (reader.text() for _ in ("catalogue", "oid", "name", "kind"))
+        _, _, name, kind = (reader.text() for _ in ("catalogue", "oid", "name", "kind"))
         reader.integer()  # section
-        _, _, copy, *_ = [
+        definition, _, copy, *_ = [
             reader.text() for _ in ("definition", "drop", "copy", "schema", "tablespace", "access method")
         ]
         if minor >= _KIND_SINCE:
@@ -120,6 +131,8 @@ def _contents(reader: _Reader) -> _Contents:
         while reader.text() is not None:  # what it depends on
             pass
         reader.take(1 + offset_bytes)  # where its rows are, which a dump through a pipe could not fill in
+        if not (kind in _OF_DATABASE or (kind in _SAID_OF and (name or b"").startswith(b"DATABASE "))):
+            contents.statements += filter(None, [definition, copy])
         if has_rows:
             if kind != b"TABLE DATA" or not copy:
                 raise UnknownArchive

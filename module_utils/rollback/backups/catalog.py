@@ -9,12 +9,14 @@ from types import MappingProxyType
 from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence
 
 from ansible.module_utils.rollback import clock
-from ansible.module_utils.rollback.backups import files, names, sources
+from ansible.module_utils.rollback.backups import files, names, signature, sources
 from ansible.module_utils.rollback.backups import manifest as manifests
 from ansible.module_utils.rollback.backups.manifest import Manifest
 from ansible.module_utils.rollback.backups.sources.source import Interrupted, Source, Unreachable
 from ansible.module_utils.rollback.errors import RollbackError
 from ansible.module_utils.rollback.words import listed
+
+NO_MANIFEST = "it has no manifest"
 
 
 @dataclass(frozen=True)
@@ -89,11 +91,20 @@ def merged(here: List[Candidate], elsewhere: List[Candidate]) -> List[Candidate]
 
 
 def choose(
-    candidates: List[Candidate], name: str, directory: Path, unreachable: Mapping[str, str] = MappingProxyType({})
+    candidates: List[Candidate],
+    name: str,
+    directory: Path,
+    unreachable: Mapping[str, str] = MappingProxyType({}),
+    judge: bool = False,
 ) -> Candidate:
-    """The candidate called `name`, by its path, or as `<source>:<name>`. Raises RollbackError where there is none, or none is fit."""
+    """The candidate called `name`, by its path, or as `<source>:<name>`. Raises RollbackError where there is none, or none is fit.
+
+    With `judge`, one on this host that only lacks a manifest is fit where no other is: its content is judged.
+    """
     called = [candidate for candidate in candidates if name in _names_of(candidate)]
     fit = [candidate for candidate in called if not candidate.reason]
+    if judge and not fit:
+        fit = [candidate for candidate in called if candidate.here and candidate.reason == NO_MANIFEST]
     if fit:
         if len({(candidate.created_at, candidate.bytes, candidate.rows) for candidate in fit}) > 1:
             raise RollbackError(
@@ -189,7 +200,9 @@ def expired(
 
 
 def _belongs_to_another(path: Path) -> bool:
-    """A manifest is listed with its backup, and alone where that is gone."""
+    """Manifests and signatures are listed with their backup, and alone where that is gone."""
+    if path.suffix in signature.SUFFIXES:
+        return path.with_suffix("").exists()
     if not path.name.endswith(names.MANIFEST_SUFFIX):
         return False
     return path.with_name(path.name[: -len(names.MANIFEST_SUFFIX)]).exists()
@@ -208,7 +221,10 @@ def _judge(path: Path, database: str, environment: str) -> Candidate:
     except OSError as error:  # such as lost+found, which only root may enter
         return Candidate(path.name, str(path), reason=f"it cannot be read ({error.strerror or error})")
     if manifest is None:
-        return Candidate(path.name, str(path), reason="it has no manifest")
+        backup_format, compression = files.sniff(path)
+        return Candidate(
+            path.name, str(path), bytes=size, format=backup_format, compression=compression, reason=NO_MANIFEST
+        )
     return _described(manifest, path, size, database, environment)
 
 
@@ -218,13 +234,15 @@ def _read_place(place: Source, directory: Path, database: str, environment: str)
     for name, entry in sorted(entries.items()):
         if name.endswith(names.MANIFEST_SUFFIX) and name[: -len(names.MANIFEST_SUFFIX)] in entries:
             continue
+        if name.endswith(signature.SUFFIXES) and name.rpartition(".")[0] in entries:
+            continue
         unread = Candidate(name, str(directory / name), place.name, place.where, bytes=entry.bytes)
         if name.endswith(names.MANIFEST_SUFFIX):
             found.append(replace(unread, reason="its backup is gone"))
         elif name.endswith(names.PARTIAL_SUFFIX) or name.startswith("."):
             found.append(replace(unread, reason="it was never finished"))
         elif name + names.MANIFEST_SUFFIX not in entries:
-            found.append(replace(unread, reason="it has no manifest"))
+            found.append(replace(unread, reason=NO_MANIFEST))
         else:
             found.append(_judge_there(place, unread, directory, database, environment))
     return found
@@ -235,7 +253,7 @@ def _judge_there(place: Source, unread: Candidate, directory: Path, database: st
         text = place.read(unread.name + names.MANIFEST_SUFFIX)
         manifest = manifests.parse(text, unread.name)
     except FileNotFoundError:
-        return replace(unread, reason="it has no manifest")
+        return replace(unread, reason=NO_MANIFEST)
     except (Unreachable, Interrupted):
         raise
     except RollbackError as error:

@@ -9,10 +9,10 @@ import subprocess
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import IO, Iterator, List, Optional
+from typing import IO, Collection, Iterator, List, Optional
 
 from ansible.module_utils.rollback import clock, durable
-from ansible.module_utils.rollback.backups import files, names, proof
+from ansible.module_utils.rollback.backups import files, names, proof, signature, wrappings
 from ansible.module_utils.rollback.backups import manifest as manifests
 from ansible.module_utils.rollback.backups.manifest import Manifest
 from ansible.module_utils.rollback.backups.names import CUSTOM, DIRECTORY, GZIP, NONE, PLAIN, ZSTD
@@ -32,7 +32,8 @@ class Request:
     """What to dump, and how. `jobs` counts for the directory format only; pg_dump writes the others alone.
 
     `known_as` is the name that the manifest gives the database, where it has another one for the moment. `room` is how
-    many bytes must be free; a dump is seldom larger than its database, which is what counts where nothing is said.
+    many bytes must be free; a dump is seldom larger than its database, which is what counts where nothing is said. `allow`
+    is what a restore would have to allow (scan.ALLOWABLE), and `signing_key` the key that the manifest is signed by.
     """
 
     directory: Path
@@ -47,6 +48,8 @@ class Request:
     application_role: Optional[str] = None
     known_as: str = ""
     room: int = 0
+    allow: Collection[str] = ()
+    signing_key: str = ""
 
 
 def create(server: Server, tools: ClientTools, request: Request) -> Manifest:
@@ -73,7 +76,7 @@ def create(server: Server, tools: ClientTools, request: Request) -> Manifest:
             _check_room(request.directory, request.room or counted.bytes)
             _dump(server, tools, request, exported, partial)
         # Sequences do not obey snapshots: the dump, read back, tells where they really stand in it.
-        facts = proof.read_whole(partial, request.version_table, tools)
+        facts = proof.read_whole(partial, request.version_table, tools, request.allow)
         counted = replace(
             counted, sequences={name: facts.sequences.get(name, value) for name, value in counted.sequences.items()}
         )
@@ -97,20 +100,28 @@ def create(server: Server, tools: ClientTools, request: Request) -> Manifest:
             )
         _flush(partial)
         manifests.write(target, manifest)
+        if request.signing_key:
+            signature.sign(manifests.path_for(target), request.signing_key)
         partial.rename(target)
         durable.sync_dir(request.directory)
     except BaseException:
         _remove(partial)
         if not target.exists():
-            manifests.path_for(target).unlink(missing_ok=True)
+            _remove_beside(target)
         raise
     return manifest
 
 
 def remove(backup: Path) -> None:
-    """Delete a backup and its manifest; the backup first, so that a manifest is never missing from one that is there."""
+    """Delete a backup, its manifest and signatures; the backup first, so that a manifest is never missing from one that is there."""
     _remove(backup)
-    manifests.path_for(backup).unlink(missing_ok=True)
+    _remove_beside(backup)
+
+
+def _remove_beside(backup: Path) -> None:
+    manifest = manifests.path_for(backup)
+    for path in (manifest, *signature.of(manifest), *signature.of(backup)):
+        path.unlink(missing_ok=True)
 
 
 def _dump(server: Server, tools: ClientTools, request: Request, snapshot: str, partial: Path) -> None:
@@ -156,8 +167,8 @@ def _writer(path: Path, compression: str) -> Iterator[IO[bytes]]:
                 yield zipped  # type: ignore[misc]
         elif compression == ZSTD:
             with (
-                files.require_zstandard()
-                .ZstdCompressor(level=3, threads=-1)
+                wrappings.require_zstandard()
+                .ZstdCompressor(level=3, threads=-1, write_checksum=True)
                 .stream_writer(raw, closefd=False) as packed
             ):
                 yield packed

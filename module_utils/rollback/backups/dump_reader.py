@@ -8,34 +8,26 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
-from typing import Dict, Iterable, List, Optional, Tuple
+from typing import Dict, Iterable, Iterator, List, Optional, Tuple
 
 from ansible.module_utils.rollback.backups.requirements import Requirements, RequirementsReader
+from ansible.module_utils.rollback.backups.scan import Scanner
 
 END_MARKER = b"-- PostgreSQL database dump complete"
 _HEADER = re.compile(rb"-- PostgreSQL database dump\s*$")
 _SERVER = re.compile(rb"-- Dumped from database version (\S+)")
 _CLIENT = re.compile(rb"-- Dumped by pg_dump version (\S+)")
-_COPY = re.compile(
-    rb"COPY ((?:\"(?:[^\"]|\"\")+\"|[^\s(.]+)\.(?:\"(?:[^\"]|\"\")+\"|[^\s(.]+)) (?:\(.*\))? ?FROM stdin;\s*$"
-)
 _COPY_END = re.compile(rb"\n\\\.\r?\n")
 _COPY_END_BYTES = 5  # at most
 _SETVAL = re.compile(rb"SELECT pg_catalog\.setval\('((?:[^']|'')+)', (-?\d+), (true|false)\);")
 _INSERT = re.compile(rb"INSERT INTO ")
-# Words count as a whole: the dollars in a$b$ open no string, and only in E'' does a backslash keep a quote from ending it.
-_TOKENS = re.compile(
-    rb"[eE]'|(?P<word>[A-Za-z_\x80-\xff][\w$\x80-\xff]*)|'|\"|\$(?:[A-Za-z_\x80-\xff][\w\x80-\xff]*)?\$|--|/\*|\\"
-)
-_ESCAPED_END = re.compile(rb"(?:[^'\\]|\\.|'')*'(?!')", re.DOTALL)
-_RESTRICT = re.compile(rb"\\(un)?restrict [A-Za-z0-9]+\s*$")
 
 
 @dataclass
 class DumpFacts:
-    """`rows` counts the COPY lines of each table; `meta_commands` are psql commands other than COPY's own end.
+    """`rows` counts the COPY lines of each table, `bytes` all of the dump as SQL.
 
-    `needs` is what the server must have for it.
+    `found` is what it says beyond what restores one database, by kind (scan.KINDS); `needs` is what the server must have.
     """
 
     server_version: str = ""
@@ -43,48 +35,15 @@ class DumpFacts:
     recognised: bool = False
     complete: bool = False
     inserts: bool = False
+    bytes: int = 0
     rows: Dict[str, int] = field(default_factory=dict)
     sequences: Dict[str, Optional[int]] = field(default_factory=dict)
     alembic_heads: Optional[List[str]] = None
-    meta_commands: List[str] = field(default_factory=list)
+    found: Dict[str, List[str]] = field(default_factory=dict)
     needs: Requirements = field(default_factory=Requirements)
 
 
-class _Script:
-    """Finds psql's meta-commands in SQL: a backslash counts only outside strings, names and comments."""
-
-    def __init__(self) -> None:
-        self._inside = b""  # the token that ends what we are in
-
-    def meta_command(self, line: bytes) -> Optional[bytes]:
-        position = 0
-        while True:
-            if self._inside:
-                end = self._end(line, position)
-                if end < 0:
-                    return None
-                position, self._inside = end, b""
-            found = _TOKENS.search(line, position)
-            if not found or found.group() == b"--":
-                return None
-            token, position = found.group(), found.end()
-            if token == b"\\":
-                return line[found.start() :].strip()
-            if token == b"/*":
-                self._inside = b"*/"
-            elif found.lastgroup != "word":
-                self._inside = token
-
-    def _end(self, line: bytes, position: int) -> int:
-        """Where what we are in ends on this line; -1 where it goes on."""
-        if self._inside in (b"e'", b"E'"):
-            found = _ESCAPED_END.match(line, position)
-            return found.end() if found else -1
-        end = line.find(self._inside, position)
-        return end + len(self._inside) if end >= 0 else -1
-
-
-class _Text:
+class Text:
     """A dump as lines, and as the rows of a COPY, from blocks that may be cut anywhere."""
 
     def __init__(self, blocks: Iterable[bytes]) -> None:
@@ -126,32 +85,38 @@ class _Text:
 def read(blocks: Iterable[bytes], version_table: str) -> DumpFacts:
     """Read a plain dump, or an archive as pg_restore writes it out. `blocks` may be of any size, and cut anywhere."""
     facts = DumpFacts()
-    script, needs = _Script(), RequirementsReader(facts.needs)
-    text = _Text(blocks)
+    scanner, needs = Scanner(), RequirementsReader(facts.needs)
+    facts.found = scanner.found
+    script = scanner.script
+    text = Text(_counted(blocks, facts))
     for line in iter(text.line, b""):
-        copied = _COPY.match(line)
-        if copied and not script._inside:
-            table = copied.group(1).decode(errors="replace")
-            if table == version_table:
-                rows, ended = _rows(text)
-                facts.alembic_heads, count = sorted(rows), len(rows)
-            else:
-                count, ended = text.skip_rows()
-            facts.rows[table] = facts.rows.get(table, 0) + count
-            if not ended:
-                return facts
-            continue
-        if not script._inside:
+        inside = script.inside
+        if script.between_statements:
             _note(line, facts)
-        if script._inside in (b"", b'"'):
-            needs.feed(line, in_name=bool(script._inside))
-        command = script.meta_command(line)
-        if command and not _RESTRICT.match(command):
-            facts.meta_commands.append(command.decode(errors="replace"))
+        if inside in (b"", b'"'):
+            needs.feed(line, in_name=bool(inside))
+        table = scanner.feed(line)
+        if not table:
+            continue
+        if table == version_table:
+            rows, ended = _rows(text)
+            facts.alembic_heads, count = sorted(rows), len(rows)
+        else:
+            count, ended = text.skip_rows()
+        facts.rows[table] = facts.rows.get(table, 0) + count
+        if not ended:
+            return facts
+    scanner.finish()
     return facts
 
 
-def _rows(text: _Text) -> Tuple[List[str], bool]:
+def _counted(blocks: Iterable[bytes], facts: DumpFacts) -> Iterator[bytes]:
+    for block in blocks:
+        facts.bytes += len(block)
+        yield block
+
+
+def _rows(text: Text) -> Tuple[List[str], bool]:
     """The rows up to COPY's end, and whether that came."""
     rows: List[str] = []
     for row in iter(text.line, b""):
@@ -162,6 +127,8 @@ def _rows(text: _Text) -> Tuple[List[str], bool]:
 
 
 def _note(line: bytes, facts: DumpFacts) -> None:
+    if facts.complete and not line.startswith((b"--", b"\\")) and not line.isspace():
+        facts.complete = False  # what comes after the end is not of this dump
     if line.startswith(b"-- "):
         if line.startswith(END_MARKER):
             facts.complete = True
@@ -172,9 +139,14 @@ def _note(line: bytes, facts: DumpFacts) -> None:
             if found and not getattr(facts, name):
                 setattr(facts, name, found.group(1).decode(errors="replace"))
     elif line.startswith(b"SELECT pg_catalog.setval("):
-        found = _SETVAL.match(line)
-        if found:
-            name = found.group(1).decode(errors="replace").replace("''", "'")
-            facts.sequences[name] = int(found.group(2)) if found.group(3) == b"true" else None
+        note_sequence(line, facts)
     elif _INSERT.match(line):
         facts.inserts = True
+
+
+def note_sequence(statement: bytes, facts: DumpFacts) -> None:
+    """Where a sequence stands, if that is what `statement` says."""
+    found = _SETVAL.match(statement)
+    if found:
+        name = found.group(1).decode(errors="replace").replace("''", "'")
+        facts.sequences[name] = int(found.group(2)) if found.group(3) == b"true" else None

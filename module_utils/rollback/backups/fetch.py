@@ -6,14 +6,14 @@ import os
 import shutil
 import threading
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import Any, Callable, Dict, Iterator, List, Optional, Tuple, TypeVar
 
 from ansible.module_utils.rollback import durable
-from ansible.module_utils.rollback.backups import files
+from ansible.module_utils.rollback.backups import files, signature
 from ansible.module_utils.rollback.backups import manifest as manifests
 from ansible.module_utils.rollback.backups.landing import WINDOW, Landing
 from ansible.module_utils.rollback.backups.manifest import Manifest
@@ -83,6 +83,8 @@ def fetch(
         durable.make_private_dirs(directory)
         with _told(progress, manifest.bytes) as transfer:
             brought = _bring_all(source, manifest, unfinished, transfer, window)
+        for signed in signature.of(manifests.path_for(target)):
+            _bring_signature(source, signed)
     finally:
         source.close()
     _settle(target, unfinished, text)
@@ -110,6 +112,12 @@ def _manifest_text(source: Source, name: str) -> bytes:
             f"The backup {name} in {source.where} has no manifest beside it, so nothing says what it should hold.",
             "Choose another backup.",
         ) from error
+
+
+def _bring_signature(source: Source, to: Path) -> None:
+    """The signature of the manifest, where there is one; whether there must be is for the proof to say."""
+    with suppress(FileNotFoundError):
+        durable.write(to, patiently(source, partial(source.read, to.name)), mode=0o640)
 
 
 def _check_names(manifest: Manifest) -> None:

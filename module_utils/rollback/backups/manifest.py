@@ -48,6 +48,11 @@ class Manifest:
         return cls(**{**content, "census": Census.from_dict(content["census"])})
 
 
+def given(content: Optional[Dict[str, Any]]) -> Optional[Manifest]:
+    """The manifest that a plan holds of a backup without one; None where it holds none."""
+    return Manifest.from_dict(content) if content else None
+
+
 def path_for(backup: Path) -> Path:
     return backup.with_name(backup.name + MANIFEST_SUFFIX)
 

@@ -12,10 +12,11 @@ from ansible.module_utils.rollback.errors import RollbackError
 MANIFEST_SUFFIX = ".manifest.json"
 PARTIAL_SUFFIX = ".part"
 
-PLAIN, CUSTOM, DIRECTORY = "plain", "custom", "directory"
+# Those that backups are made in; of the others, TAR, XZ and BZIP2, only those by other hands are.
+PLAIN, CUSTOM, DIRECTORY, TAR = "plain", "custom", "directory", "tar"
 SNAPSHOT = "snapshot"  # no dump: a copy in the cluster, of which the file holds the name
 FORMATS = (PLAIN, CUSTOM, DIRECTORY)
-NONE, GZIP, ZSTD = "none", "gzip", "zstd"
+NONE, GZIP, ZSTD, XZ, BZIP2 = "none", "gzip", "zstd", "xz", "bzip2"
 COMPRESSIONS = (NONE, GZIP, ZSTD)
 
 _SUFFIXES = {

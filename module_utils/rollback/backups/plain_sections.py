@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Dict, Iterable, Iterator, List, Optional, Tuple
 
 from ansible.module_utils.rollback.backups import dump_reader
+from ansible.module_utils.rollback.backups.script import RESTRICT, Script
 from ansible.module_utils.rollback.errors import RollbackError
 
 TABLE_DATA, COMMENT = "TABLE DATA", "COMMENT"
@@ -65,7 +66,7 @@ def can_be_cut(blocks: Iterable[bytes]) -> bool:
 
 def entries(blocks: Iterable[bytes]) -> Iterator[Entry]:
     """The entries in the file's order. Raises EOFError where the dump breaks off, NotAsDumped where it is not pg_dump's own."""
-    text, script = _Text(blocks), dump_reader._Script()
+    text, script = _Text(blocks), Script()
     name, kind, complete = "", "", False
     settings: Dict[bytes, bytes] = {}
     statements: List[bytes] = []
@@ -83,7 +84,7 @@ def entries(blocks: Iterable[bytes]) -> Iterator[Entry]:
                 statements, name, kind = [], _name(header), header.group(2).decode(errors="replace")
                 continue
             complete = complete or line.startswith(dump_reader.END_MARKER)
-            if line.isspace() or line.startswith(b"--") or dump_reader._RESTRICT.match(line):
+            if line.isspace() or line.startswith(b"--") or RESTRICT.match(line):
                 continue
         if script.meta_command(line):
             raise RollbackError(
@@ -91,7 +92,7 @@ def entries(blocks: Iterable[bytes]) -> Iterator[Entry]:
                 "Choose a backup that was made by playbooks/backup.yml.",
             )
         lines.append(line)
-        if script._inside or not line.rstrip().endswith(b";"):
+        if script.inside or not line.rstrip().endswith(b";"):
             continue
         statement, lines = b"".join(lines), []
         setting, copy = _SETTING.fullmatch(statement), _COPY.fullmatch(statement)
@@ -115,7 +116,7 @@ def entries(blocks: Iterable[bytes]) -> Iterator[Entry]:
         yield entry(statements)
 
 
-class _Text(dump_reader._Text):
+class _Text(dump_reader.Text):
     def rows(self) -> Iterator[bytes]:
         """The rows of a COPY as blocks of whole lines; the line that ends them is read too. Raises EOFError without it."""
         text = self._block[self._at :]

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import zlib
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, Dict, List, NamedTuple, Optional
+from typing import Any, Collection, Dict, List, NamedTuple, Optional, Sequence
 
-from ansible.module_utils.rollback.backups import archive_reader, dump_reader, files
+from ansible.module_utils.rollback.backups import archive_reader, dump_reader, files, judged, scan, signature, wrappings
 from ansible.module_utils.rollback.backups import manifest as manifests
 from ansible.module_utils.rollback.backups.archive_reader import UnknownArchive
 from ansible.module_utils.rollback.backups.dump_reader import DumpFacts
@@ -21,16 +20,35 @@ CHOOSE_ANOTHER = "Choose another backup."
 
 
 class Proof(NamedTuple):
-    """What a proven backup holds, and what it needs of a server."""
+    """What a proven backup holds, and what it needs of a server. With `judged`, only its content says the former."""
 
     manifest: Manifest
     needs: Requirements
+    judged: bool
 
 
-def read_whole(backup: Path, version_table: str, tools: ClientTools) -> DumpFacts:
-    """Read the dump to its end. Raises RollbackError where it is cut, damaged, or would do more than restore one database."""
-    facts = _read(backup, version_table, tools)
-    _check(backup, facts)
+class Terms(NamedTuple):
+    """`allow` names kinds of statements that are meant (scan.ALLOWABLE), `keyring` the keys by one of which it must be signed.
+
+    `judge` says whether a backup without a manifest may be judged from its content.
+    """
+
+    allow: Collection[str] = ()
+    keyring: Sequence[str] = ()
+    judge: bool = False
+
+
+PLAIN_TERMS = Terms()
+
+
+def read_whole(backup: Path, version_table: str, tools: ClientTools, allow: Collection[str] = ()) -> DumpFacts:
+    """Read the dump to its end. Raises RollbackError where it is cut, damaged, or says more than restores one database.
+
+    `allow` names kinds of that (scan.ALLOWABLE) which are meant.
+    """
+    with wrappings.unwrapped(backup) as readable:
+        facts = _read(readable, version_table, tools)
+    _check(backup, facts, allow)
     return facts
 
 
@@ -40,15 +58,21 @@ def _read(backup: Path, version_table: str, tools: ClientTools, *options: str) -
 
 
 def _read_by_tables(backup: Path, version_table: str, tools: ClientTools) -> DumpFacts:
-    """The same facts but sequences, from rows that are read several tables at a time, where the format allows that."""
+    """The same facts, from rows that are read several tables at a time, where the format allows that."""
     try:
         tables = archive_reader.read_rows(backup, version_table)
     except UnknownArchive:
         return _read(backup, version_table, tools)
-    except (OSError, EOFError, zlib.error) as error:
-        raise files.unreadable(backup, error) from error
+    except wrappings.DAMAGE as error:
+        raise wrappings.unreadable(backup, error) from error
     facts = _read(backup, version_table, tools, "--schema-only")
+    # What pg_restore leaves out of a schema may be statements too: it executes whatever an archive gives for a sequence.
+    scanner = scan.Scanner(facts.found)
+    for statement in archive_reader.statements(backup):
+        scanner.text(statement)
+        dump_reader.note_sequence(statement, facts)
     for table in tables:
+        facts.bytes += table.bytes
         for name, rows in table.rows.items():
             facts.rows[name] = facts.rows.get(name, 0) + rows
         if table.alembic_heads is not None:
@@ -56,7 +80,7 @@ def _read_by_tables(backup: Path, version_table: str, tools: ClientTools) -> Dum
     return facts
 
 
-def _check(backup: Path, facts: DumpFacts) -> None:
+def _check(backup: Path, facts: DumpFacts, allow: Collection[str]) -> None:
     if not facts.recognised:
         raise RollbackError(f"The file {backup.name} is not recognisable as a dump made by pg_dump.", CHOOSE_ANOTHER)
     if not facts.complete:
@@ -64,38 +88,40 @@ def _check(backup: Path, facts: DumpFacts) -> None:
             f"The backup {backup.name} is truncated: it does not end with the line that pg_dump writes last.",
             CHOOSE_ANOTHER,
         )
-    if facts.meta_commands:
-        raise RollbackError(
-            f"The backup {backup.name} holds psql commands that reach beyond one database: {listed(facts.meta_commands, 3)}.",
-            "It was probably made with pg_dump --create; make one without, or choose another backup.",
-        )
+    scan.refuse(backup.name, facts.found, allow)
 
 
-def prove(backup: Path, version_table: str, tools: ClientTools) -> Proof:
+def prove(backup: Path, version_table: str, tools: ClientTools, terms: Terms = PLAIN_TERMS) -> Proof:
     """Check `backup` against its manifest: every checksum, and every row by a full read.
 
-    Raises RollbackError with the first thing that is wrong.
+    One without a manifest is judged from its content, where the terms say so. Raises RollbackError with the first thing that is wrong.
     """
-    files.sniff(backup)
+    wrappings.look(backup)
+    if terms.keyring:
+        signature.require(backup, terms.keyring)
     manifest = manifests.read(backup)
-    if manifest is None:
+    if manifest is None and not terms.judge:
         raise RollbackError(
             f"The backup {backup.name} has no manifest beside it, so nothing says what it should hold.",
-            "Choose a backup made by playbooks/backup.yml.",
+            "Choose a backup made by playbooks/backup.yml, or name this one with -e backup=<name>: it is judged from its content then.",
         )
     with ThreadPoolExecutor(1) as beside:  # hashing leaves Python free to read, so the file comes from the disk once
         checksums = beside.submit(files.checksums, backup)
         try:
-            facts = _read_by_tables(backup, version_table, tools)
-            _check(backup, facts)
+            with wrappings.unwrapped(backup) as readable:
+                facts = _read_by_tables(readable, version_table, tools)
+            _check(backup, facts, terms.allow)
         finally:  # what reading stumbles over is seldom as plain as that the file is damaged
-            _compare_files(backup, manifest, checksums.result())
+            if manifest:
+                _compare_files(backup, manifest, checksums.result())
+    if manifest is None:
+        return Proof(judged.manifest_of(backup, facts, tools), facts.needs, judged=True)
     problems = contradictions(manifest, facts)
     if problems:
         raise RollbackError(
             f"The backup {backup.name} is not what its manifest says: {listed(problems, 3)}.", CHOOSE_ANOTHER
         )
-    return Proof(manifest, facts.needs)
+    return Proof(manifest, facts.needs, judged=False)
 
 
 def contradictions(manifest: Manifest, facts: DumpFacts) -> List[str]:

@@ -6,7 +6,7 @@ from functools import partial
 from pathlib import Path
 from typing import List, Sequence
 
-from ansible.module_utils.rollback.backups import files
+from ansible.module_utils.rollback.backups import files, signature
 from ansible.module_utils.rollback.backups import manifest as manifests
 from ansible.module_utils.rollback.backups.fetch import patiently, there
 from ansible.module_utils.rollback.backups.manifest import Manifest
@@ -62,4 +62,6 @@ def _leave(place: Source, backup: Path, manifest: Manifest) -> None:
     for name in sorted(manifest.files):
         path = backup / name if manifest.format == DIRECTORY else backup
         patiently(place, partial(place.put, path, there(manifest, name)))
+    for signed in filter(Path.is_file, signature.of(manifests.path_for(backup))):
+        patiently(place, partial(place.put, signed, signed.name))
     patiently(place, partial(place.put, manifests.path_for(backup), backup.name + MANIFEST_SUFFIX))

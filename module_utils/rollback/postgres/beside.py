@@ -9,11 +9,11 @@ from __future__ import annotations
 import subprocess
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Dict, List, Optional
+from typing import TYPE_CHECKING, Any, Dict, Iterable, List, Optional
 
 from ansible.module_utils.rollback import worker
-from ansible.module_utils.rollback.backups import files, plain_sections
-from ansible.module_utils.rollback.backups.names import PLAIN
+from ansible.module_utils.rollback.backups import files, plain_sections, restricted, wrappings
+from ansible.module_utils.rollback.backups.names import PLAIN, TAR
 from ansible.module_utils.rollback.errors import RollbackError
 from ansible.module_utils.rollback.postgres import client_tools, parallel_load
 from ansible.module_utils.rollback.postgres.client_tools import ClientTools
@@ -28,7 +28,6 @@ with suppress(ImportError):  # the module that uses this says so
 if TYPE_CHECKING:
     import psycopg
 
-_BLOCK = 1024 * 1024
 # Columns of pg_database that say how text is compared; which of them exist depends on the server's version.
 _LOCALE = ("datcollate", "datctype", "datlocprovider", "datlocale", "daticulocale", "daticurules")
 
@@ -86,6 +85,11 @@ def load(server: Server, tools: ClientTools, backup: Path, database: str, jobs: 
     Archives too are loaded as the SQL that pg_restore makes of them: that is quicker than pg_restore's own jobs, of which
     each has a whole table to itself. A dump that is not pg_dump's own output, or has INSERT statements, is left to psql or pg_restore.
     """
+    with wrappings.unwrapped(backup) as readable:
+        return _load(server, tools, readable, database, jobs)
+
+
+def _load(server: Server, tools: ClientTools, backup: Path, database: str, jobs: int) -> Optional[Shares]:
     backup_format, compression = files.sniff(backup)
     # An archive is asked for what comes before its rows: to read on would unpack all of it.
     options = () if backup_format == PLAIN else ("--section=pre-data",)
@@ -96,13 +100,14 @@ def load(server: Server, tools: ClientTools, backup: Path, database: str, jobs: 
             with files.open_as_sql(backup, backup_format, compression, tools) as dump:
                 return parallel_load.load(server, database, files.blocks(dump), jobs)
         except EOFError as error:
-            raise files.unreadable(backup, error) from error
+            raise wrappings.unreadable(backup, error) from error
         except plain_sections.NotAsDumped:  # seen only behind the first rows: from the beginning again, with psql
             with server.connect() as connection:
                 create_like(connection, properties(connection, database), database)
     target = f"--dbname={server.conninfo(database)}"
     if backup_format != PLAIN:
-        argv = [tools.path("pg_restore"), target, "--no-password", "--exit-on-error", f"--jobs={jobs}", str(backup)]
+        several = [] if backup_format == TAR else [f"--jobs={jobs}"]
+        argv = [tools.path("pg_restore"), target, "--no-password", "--exit-on-error", *several, str(backup)]
         client_tools.run(argv, {**server.environment(), "PGOPTIONS": as_options(load_settings(jobs))})
         return None
     argv = [
@@ -116,7 +121,7 @@ def load(server: Server, tools: ClientTools, backup: Path, database: str, jobs: 
         "--file=-",
     ]
     with files.open_as_sql(backup, backup_format, compression, tools) as dump:
-        _feed(argv, server, dump)
+        _feed(argv, server, restricted.lines(files.blocks(dump), tools.version))
     return None
 
 
@@ -163,7 +168,7 @@ def _locale(catalog: "dict[str, Any]") -> "List[sql.Composable]":
     return options
 
 
-def _feed(argv: List[str], server: Server, dump: Any) -> None:
+def _feed(argv: List[str], server: Server, dump: Iterable[bytes]) -> None:
     with subprocess.Popen(
         argv,
         env=server.environment(),
@@ -174,8 +179,7 @@ def _feed(argv: List[str], server: Server, dump: Any) -> None:
     ) as process:
         assert process.stdin and process.stderr  # noqa: S101 - for mypy: both are pipes
         try:
-            for block in iter(lambda: dump.read(_BLOCK), b""):
-                process.stdin.write(block)
+            process.stdin.writelines(dump)
         except BrokenPipeError:
             pass  # psql stopped at an error, which it has told on stderr
         except BaseException:

@@ -97,7 +97,7 @@ def perform(
 ) -> Replaced:
     """Replace the live database. Raises RollbackError, and then the data is as before, or the sentence says where it is."""
     wanted = request.restore
-    manifest = restore.manifest_of(wanted.backup)
+    manifest = restore.manifest_of(wanted.backup, wanted.manifest)
     progress = Progress(journal.directory, wanted.target_s)
     evict = worker.alone(journal.directory, evict=lambda: end_sessions(connection, [wanted.into, request.aside]))
     with evict, paused(request.pools) as told:

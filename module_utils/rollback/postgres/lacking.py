@@ -41,6 +41,19 @@ def find(connection: "psycopg.Connection[Any]", needs: Requirements) -> List[str
         return [*found, *_settings(connection, needs, version.split()[0]), *_collations(connection, needs)]
 
 
+def too_mighty(connection: "psycopg.Connection[Any]") -> List[str]:
+    """A warning where the operator's role is a superuser: whatever a backup executes, it executes with that role's rights."""
+    superuser, role = connection.execute(
+        "SELECT rolsuper, rolname FROM pg_roles WHERE rolname = current_user"
+    ).fetchone() or (False, "")
+    if not superuser:
+        return []
+    return [
+        f"The operator's role {role} is a superuser, so what a backup executes while it is loaded may do anything on the server."
+        " A role with CREATEDB that owns the database is enough."
+    ]
+
+
 def _roles(connection: "psycopg.Connection[Any]", needs: Requirements) -> List[str]:
     missing = _names(
         connection,

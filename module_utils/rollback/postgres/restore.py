@@ -37,7 +37,10 @@ _COMES_BACK_WITHIN_S = 30.0
 
 @dataclass(frozen=True)
 class Request:
-    """`into` is made from `backup`, like `live`. `target_s` is the run's time target, for lines of progress."""
+    """`into` is made from `backup`, like `live`. `target_s` is the run's time target, for lines of progress.
+
+    `manifest` is what the backup's content says, where no manifest is beside it.
+    """
 
     live: str
     into: str
@@ -46,6 +49,7 @@ class Request:
     version_table: str = DEFAULT_VERSION_TABLE
     application_role: Optional[str] = None
     target_s: float = 0
+    manifest: Optional[Manifest] = None
 
 
 @dataclass(frozen=True)
@@ -66,7 +70,7 @@ def beside(
 
     An earlier attempt that still works, because only its controller died, is waited for, and its result taken.
     """
-    manifest = manifest_of(request.backup)
+    manifest = manifest_of(request.backup, request.manifest)
     with worker.alone(journal.directory, evict=lambda: end_sessions(connection, [request.into])):
         kept = already_compared(connection, request, journal)
         if kept:
@@ -154,8 +158,9 @@ def _compared(
     )
 
 
-def manifest_of(backup: Path) -> Manifest:
-    manifest = manifests.read(backup)
+def manifest_of(backup: Path, judged: Optional[Manifest] = None) -> Manifest:
+    """The manifest beside `backup`, or the one that was made of its content. Raises RollbackError where there is neither."""
+    manifest = manifests.read(backup) or judged
     if manifest is None:
         raise RollbackError(f"The backup {backup.name} has no manifest beside it.", "Choose another backup.")
     return manifest

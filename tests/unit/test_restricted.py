@@ -1,0 +1,37 @@
+"""What psql is given of a dump: nothing in it may be a command to psql, and no row may change."""
+
+import pytest
+from made_up import DUMP
+
+from ansible.module_utils.rollback.backups import restricted
+
+OLD, NEW = (15, 13), (18, 4)
+ROWS = b"COPY public.t (a) FROM stdin;\n\\restrict abc\n\\unrestrict abc\n\\.\n"
+
+
+@pytest.mark.parametrize(
+    ("version", "known"),
+    [((15, 13), False), ((15, 14), True), ((16, 9), False), ((17, 6), True), ((12, 22), False), ((18, 0), True), ((19,), True)],
+)  # fmt: skip
+def test_which_psql_knows_restrict(version, known):
+    assert restricted.known_to(version) is known
+
+
+def test_an_old_psql_gets_the_dump_without_what_it_does_not_know():
+    dump = DUMP.replace(b"COPY", b"\\restrict abc\nCOPY", 1) + b"\\unrestrict abc\n"
+    assert b"".join(restricted.lines([dump], OLD)) == DUMP
+
+
+def test_a_new_psql_is_restricted_by_a_key_of_ours_and_not_by_the_dumps():
+    dump = b"\\restrict abc\n" + DUMP + b"\\unrestrict abc\n\\! id\n"
+    first, *middle, last = restricted.lines([dump], NEW)
+    assert first.startswith(b"\\restrict ")
+    assert last == first.replace(b"\\restrict", b"\\unrestrict")
+    assert b"".join(middle) == DUMP + b"\\! id\n"
+    assert next(restricted.lines([dump], NEW)) != first
+
+
+@pytest.mark.parametrize("end", [b"\n", b"\r\n"])
+def test_rows_and_strings_that_look_like_it_stay(end):
+    dump = (DUMP + ROWS + b"SELECT '\n\\restrict abc\n';\n").replace(b"\n", end)
+    assert b"".join(restricted.lines([dump], OLD)) == dump
