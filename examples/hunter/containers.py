@@ -58,7 +58,7 @@ class Containers:
         self.lab.up()
         if self._facts_file.exists():
             return
-        registry = images.start_registry(self.home / "registry")
+        self._registry = registry = images.start_registry(self.home / "registry")
         facts = {
             "project": f"hunter-{self.home.name.lower().replace('_', '-')[-12:].strip('-')}",
             "directory": str(self.directory),
