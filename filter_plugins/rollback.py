@@ -147,16 +147,23 @@ def checks_text(checks: list[dict[str, Any]]) -> str:
 
 
 def host_problems(hosts: list[Any], wanted: str) -> list[str]:
-    """A sentence for each application host that did not come into the `wanted` state, with what it said."""
+    """Which application hosts did not come into the `wanted` state, a sentence for each reason."""
+    said: dict[str, list[str]] = {}
+    for host in hosts:
+        if host.get("app_rollback_state", "") != plain(wanted):
+            why = plain(host.get("rollback_host_problem", _why_not(host)))
+            said.setdefault(why, []).append(plain(host["inventory_hostname"]))
     return [
-        f"{host['inventory_hostname']} is not {wanted}: {host.get('rollback_host_problem', _why_not(host))}"
-        for host in hosts
-        if host.get("app_rollback_state", "") != plain(wanted)
+        f"{words.listed(names)} {'is' if len(names) == 1 else 'are'} not {wanted}: {why}" for why, names in said.items()
     ]
 
 
 def _why_not(host: Any) -> str:
-    return "it cannot be reached" if host.get("rollback_switching", True) else "its turn did not come"
+    return (
+        "cannot be reached"
+        if host.get("rollback_switching", True)
+        else "left as before, since a batch did not end well"
+    )
 
 
 def host_states(hosts: list[Any]) -> dict[str, str]:
@@ -274,12 +281,14 @@ class FilterModule:
             "trial_name": trial_name,
             "unforeseen": unforeseen,
             "plan_text": lambda value: plan.text(plain(value)),
-            "complaints": lambda answers, host: probes.complaints(plain(answers), str(host)),
+            "complaints": lambda answers: probes.complaints(plain(answers)),
             "controller_process": lambda who: controller.this_process(plain(who) or ""),
             "controller_verdict": lambda lock: controller.verdict(plain(lock)),
             "rollback_report": lambda record, notes: report.build(plain(record), plain(notes)),
             "below_project": lambda path: str(_PROJECT / plain(path)),
             "checks_text": checks_text,
+            "listed": lambda names: words.listed(plain(names)),
+            "by_value": lambda values: words.by_value(plain(values)),
             "count_cell": lambda count: words.count(plain(count)),
             "duration": lambda seconds: words.duration(float(seconds)),
         }

@@ -16,7 +16,7 @@ options:
   state:
     description:
       - V(look) changes nothing, V(stopped) stops every process, V(started) makes O(version) current and starts it.
-      - V(switched) does nothing where O(version) is current, and starts the current one again where O(version) does not start.
+      - V(switched) only makes sure that it runs where O(version) is current, and starts the current one again where O(version) does not start.
     type: str
     choices: [look, stopped, started, switched]
     default: look

@@ -63,9 +63,7 @@ def conclude(record: Mapping[str, Any]) -> Dict[str, Any]:
 
 def _of_app(plan: Mapping[str, Any], steps: Sequence[Mapping[str, Any]], why: str) -> Dict[str, Any]:
     """A switch of versions that did not come to its end: every host is named with what it runs."""
-    application, states = plan["application"], {}
-    for step in steps:
-        states.update(step["data"].get("states", {}))
+    application, states = plan["application"], host_states(steps)
     runs = {
         "started": "to",
         "switched back": "from",
@@ -86,6 +84,14 @@ def _of_app(plan: Mapping[str, Any], steps: Sequence[Mapping[str, Any]], why: st
     )
     told = f"{application['name']}: {told or 'it is not known which hosts have switched'}.{why}"
     return _conclusion(INCOMPLETE, told, f"{plan['command']}   (or back: {plan['way_back']})")
+
+
+def host_states(steps: Sequence[Mapping[str, Any]]) -> Dict[str, str]:
+    """The state into which each application host was last brought, as far as the journal knows."""
+    states: Dict[str, str] = {}
+    for step in steps:
+        states.update(step["data"].get("states", {}))
+    return states
 
 
 def unreached(

@@ -13,7 +13,7 @@ from ansible.module_utils.rollback.backups.names import SNAPSHOT
 from ansible.module_utils.rollback.backups.sources import HERE
 from ansible.module_utils.rollback.census import Census
 from ansible.module_utils.rollback.postgres import names
-from ansible.module_utils.rollback.words import amount, count, duration, listed, size, table
+from ansible.module_utils.rollback.words import amount, by_value, count, duration, listed, size, table
 
 # Seconds and bytes per second for steps that no earlier run has measured here: cautious, and marked as estimates.
 _FIXED_S = {
@@ -521,7 +521,7 @@ def text(plan: Mapping[str, Any]) -> str:
             f"{plan['environment']}: database {database['name']} on {database['where']}, PostgreSQL {database['server_version']}, {size(database['bytes'])}",
         ),
         ("Reason", plan["reason"] or "not given (-e reason=…)"),
-        *_repeated("Evidence", plan["evidence"] or ["the probes found nothing wrong"]),
+        *_repeated("Evidence", _first(plan["evidence"]) or ["the probes found nothing wrong"]),
         ("Now", _state(application["name"], application["from"], database["alembic_heads"], plan["rows_now"])),
         ("Back to", _state(application["name"], application["to"], database["alembic_heads_then"], plan["rows_then"])),
         *_sources(plan),
@@ -553,7 +553,7 @@ def _loss_lines(plan: Mapping[str, Any]) -> List[str]:
 
 def _state(name: str, versions: Mapping[str, str], heads: Sequence[str], rows: int) -> str:
     counted = f", {amount(rows, 'row')}" if rows else ""
-    running = listed(sorted(set(versions.values())) or ["unknown"])
+    running = by_value(versions) if versions else "unknown"
     return f"{name} {running}, schema {listed(heads or ['without revision'])}{counted}"
 
 
@@ -584,6 +584,12 @@ def _trust(backup: Mapping[str, Any]) -> str:
     if backup.get("source", HERE) == HERE:
         return "read whole and proven just now"
     return f"in {backup['where']}; its manifest was read, and it is proven as soon as it is here"
+
+
+def _first(entries: Sequence[str], most: int = 10) -> List[str]:
+    """What fits onto a screen; a hundred hosts have a lot to say, and the report keeps all of it."""
+    left = len(entries) - most
+    return [*entries[:most], *([f"and {left} more, which the report has"] if left > 0 else [])]
 
 
 def _repeated(name: str, entries: Sequence[str]) -> List[Tuple[str, str]]:

@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
 
 from ansible.module_utils.rollback.errors import RollbackError
+from ansible.module_utils.rollback.words import listed
 
 _BODY_LIMIT = 256 * 1024
 
@@ -51,12 +52,17 @@ class Verdict:
         return asdict(self)
 
 
-def complaints(answers: Sequence[Mapping[str, Any]], host: str) -> List[str]:
-    """What was wrong, one sentence per endpoint that did not always answer well."""
+def complaints(answers: Mapping[str, Sequence[Mapping[str, Any]]]) -> List[str]:
+    """What was wrong, from the answers by host: one sentence per endpoint that did not always answer well, and per reason."""
+    found: Dict[Tuple[str, str], List[Tuple[str, Mapping[str, Any]]]] = {}
+    for host, answered in answers.items():
+        for answer in answered:
+            if answer["failures"]:
+                found.setdefault((answer["url"], answer["reason"]), []).append((host, answer))
     return [
-        f"{answer['url']} {answer['reason']} ({answer['failures']} of {answer['attempts']}, asked on {host})"
-        for answer in answers
-        if answer["failures"]
+        f"{url} {reason} ({sum(answer['failures'] for _, answer in said)} of {sum(answer['attempts'] for _, answer in said)},"
+        f" asked on {listed(host for host, _ in said)})"
+        for (url, reason), said in found.items()
     ]
 
 

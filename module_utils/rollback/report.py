@@ -55,6 +55,7 @@ def build(record: Mapping[str, Any], notes: Mapping[str, Any]) -> Dict[str, Any]
         "sessions_ended": swap.get("sessions_ended"),
         "attempts": attempts,
         "plan": plan,
+        "hosts": outcome.host_states(steps),
         "timeline": _timeline(plan, steps, entries[0]),
         "checks": by_name.get("verify", {}).get("data", {}).get("checks", []),
         "set_aside": kept,

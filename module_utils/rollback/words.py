@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Iterable, List, Optional, Sequence, Union
+from typing import Dict, Iterable, List, Mapping, Optional, Sequence, Union
 
 Number = Union[int, float]
 
@@ -47,6 +47,16 @@ def listed(names: Iterable[str], most: int = 5) -> str:
     if len(known) <= most:
         return ", ".join(known)
     return f"{', '.join(known[:most])} and {len(known) - most} more"
+
+
+def by_value(values: Mapping[str, str], unknown: str = "unknown") -> str:
+    """`1.0.0 on a, b; 1.0.1 on c`: who has which value; just `1.0.0` where all have the same."""
+    holders: Dict[str, List[str]] = {}
+    for name, value in sorted(values.items()):
+        holders.setdefault(value or unknown, []).append(name)
+    if len(holders) == 1:
+        return next(iter(holders))
+    return "; ".join(f"{value} on {listed(names)}" for value, names in sorted(holders.items()))
 
 
 def table(rows: Sequence[Sequence[object]], align: str = "") -> List[str]:

@@ -7,8 +7,8 @@ import tempfile
 from pathlib import Path
 
 import pytest
-from fleet import BAD, GOOD, fleet
-from place import REASON, Place, tree
+from hosts import BAD, GOOD
+from place import REASON, Place
 
 pytestmark = [pytest.mark.postgres, pytest.mark.slow, pytest.mark.timeout(900)]
 
@@ -144,57 +144,3 @@ def test_a_version_that_wants_its_own_schema_is_refused_on_another(bad_day):
     assert answer.code != 0
     assert "Hunter 1.0.0 serves only on revision d6a0985c3e1f (rollback_wants_own_head)" in answer, answer.output
     assert bad_day.fingerprint() == before
-
-
-class TestFleet:
-    """Five hosts: what each runs, and what is said of it."""
-
-    @pytest.fixture
-    def hosts(self, place):
-        with fleet(place, 5) as found:
-            yield found
-        shutil.rmtree(found.directory)
-
-    def roll_back(self, place, hosts, **variables):
-        return roll_back(place, "-i", str(hosts.inventory), verify_within_s=2, **variables)
-
-    def test_all_of_them_go_back_and_a_second_time_nothing_happens(self, place, hosts):
-        answer = self.roll_back(place, hosts)
-        assert answer.code == 0, answer.output
-        assert set(hosts.versions().values()) == {GOOD}
-        before = tree(hosts.directory)
-        again = self.roll_back(place, hosts)
-        assert again.code == 0, again.output
-        assert "nothing to do" in again
-        assert tree(hosts.directory) == before
-        place.must("undo.yml", "-i", str(hosts.inventory), run=place.report()["run"], **QUICK)
-        assert set(hosts.versions().values()) == {BAD}
-
-    def test_a_canary_that_is_not_well_keeps_the_others_as_they_are(self, place, hosts):
-        hosts.spoil("app01")
-        answer = self.roll_back(place, hosts, rollback_max_fail_percentage=90)
-        assert answer.code != 0
-        assert place.report()["outcome"] == "put_back", answer.output
-        assert set(hosts.versions().values()) == {BAD}
-        assert "app05 is not started: its turn did not come" in answer
-
-    def test_a_host_that_fails_stops_the_batches_after_it_and_mixed_versions_are_named(self, place, hosts):
-        hosts.spoil("app03")
-        answer = self.roll_back(place, hosts, rollback_batches=[1, 2, 2])
-        assert answer.code != 0
-        assert place.report()["outcome"] == "incomplete"
-        assert "Hunter: 1.0.0 on app01, app02; 1.0.1 on app03, app04, app05." in answer, answer.output
-        assert hosts.versions() == {"app01": GOOD, "app02": GOOD, "app03": BAD, "app04": BAD, "app05": BAD}
-        (hosts.path("app03") / "releases" / GOOD / "broken").unlink()
-        finished = self.roll_back(place, hosts, rollback_batches=[1, 2, 2])
-        assert finished.code == 0, finished.output
-        assert set(hosts.versions().values()) == {GOOD}
-
-    def test_the_others_finish_where_the_inventory_says_so(self, place, hosts):
-        hosts.spoil("app03")
-        answer = self.roll_back(place, hosts, rollback_batches=[1, 2, 2], rollback_max_fail_percentage=20)
-        assert answer.code != 0
-        assert hosts.versions() == {host: BAD if host == "app03" else GOOD for host in hosts.hosts}
-        run = place.report()["run"]
-        place.must("undo.yml", "-i", str(hosts.inventory), run=run, **QUICK)
-        assert set(hosts.versions().values()) == {BAD}

@@ -98,10 +98,11 @@ def test_a_host_that_did_not_come_into_the_wanted_state_is_named():
         {"inventory_hostname": "a", "app_rollback_state": "stopped"},
         {"inventory_hostname": "b", "app_rollback_state": "started", "rollback_host_problem": "timed out"},
         {"inventory_hostname": "c"},
+        {"inventory_hostname": "d"},
     ]
     assert FILTERS["host_problems"](hosts, "stopped") == [
         "b is not stopped: timed out",
-        "c is not stopped: it cannot be reached",
+        "c, d are not stopped: cannot be reached",
     ]
 
 

@@ -283,3 +283,16 @@ def test_a_backup_that_says_itself_that_it_is_of_another_database_is_not_taken_o
     (refusal,) = restore_plan(request(accept_unproven=True), then=census(database="billing"), judged=True)["refusals"]
     assert refusal == f"The backup {BACKUP} is of database billing, not hunter. Choose another backup."
     assert restore_plan(request(accept_unproven=True), then=census(database=""), judged=True)["refusals"] == []
+
+
+def test_hosts_on_different_versions_are_named():
+    shown = plan.text(restore_plan(app=application(versions={"app1": "1.0.0", "app2": "1.1.0"})))
+    assert "Hunter 1.0.0 on app1; 1.1.0 on app2, schema" in shown
+
+
+def test_evidence_of_many_hosts_fits_onto_a_screen():
+    evidence = [f"app{number} answered 500" for number in range(100)]
+    shown = plan.text(restore_plan(app=application(evidence=evidence)))
+    assert "app9 answered 500" in shown
+    assert "app10 answered 500" not in shown
+    assert "and 90 more, which the report has" in shown

@@ -132,7 +132,7 @@ def test_a_refused_connection_is_an_answer_too():
     assert (verdict.healthy, verdict.answers[0].status) == (False, 0)
     assert "did not answer" in verdict.answers[0].reason
     assert "refused" in verdict.answers[0].reason
-    (complaint,) = probes.complaints([verdict.answers[0].as_dict()], "app1")
+    (complaint,) = probes.complaints({"app1": [verdict.answers[0].as_dict()]})
     assert complaint.startswith(f"{url} did not answer")
     assert complaint.endswith("(1 of 1, asked on app1)")
 
@@ -179,3 +179,14 @@ def test_the_application_is_asked_and_no_proxy_or_cache(application, monkeypatch
 def test_asking_nothing_proves_nothing():
     with pytest.raises(RollbackError, match="No endpoint is given"):
         probe()
+
+
+def test_hosts_that_say_the_same_are_named_in_one_sentence():
+    def answer(reason, failures):
+        return {"url": "http://127.0.0.1:8000/x", "reason": reason, "failures": failures, "attempts": 3}
+
+    said = {f"app{number}": [answer("answered 500", 3)] for number in range(1, 8)}
+    assert probes.complaints({**said, "app8": [answer("", 0)], "app9": [answer("timed out", 1)]}) == [
+        "http://127.0.0.1:8000/x answered 500 (21 of 21, asked on app1, app2, app3, app4, app5 and 2 more)",
+        "http://127.0.0.1:8000/x timed out (1 of 3, asked on app9)",
+    ]

@@ -55,3 +55,19 @@ def test_a_list_says_how_many_it_leaves_out():
 def test_columns_are_as_wide_as_their_widest_cell_and_lines_have_no_trailing_blanks():
     assert words.table([["name", "rows"], ["leads", 60000], ["x", ""]], "<>") == ["name     rows", "leads  60,000", "x"]
     assert words.table([]) == []
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        ({"a": "1.0.0", "b": "1.0.0"}, "1.0.0"),
+        ({"b": "1.0.0", "a": "1.0.0", "c": "1.0.1"}, "1.0.0 on a, b; 1.0.1 on c"),
+        ({"a": "", "b": "1.0.1"}, "1.0.1 on b; unknown on a"),
+        (
+            {f"app{number:03}": "x" for number in range(100)} | {"b": "y"},
+            "x on app000, app001, app002, app003, app004 and 95 more; y on b",
+        ),
+    ],
+)
+def test_who_has_which_value(values, said):
+    assert words.by_value(values) == said

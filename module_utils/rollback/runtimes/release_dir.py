@@ -70,13 +70,14 @@ def start(host: Host, version: str) -> Done:
 
 
 def switch(host: Host, version: str) -> Done:
-    """From the current release to `version`: does nothing where that is current, and puts the current one back where it does not start.
+    """From the current release to `version`, and back where that does not start; then RollbackError says so.
 
-    Raises RollbackError, which then says so.
+    Where it is current, it is started all the same, which does nothing where it runs: what was cut off may have left it stopped.
     """
     before = host.running
     _refuse_unknown(host, version)
     if before == version:
+        _run(host.start, host.timeout_s, "start")
         return look(host)
     try:
         _run(host.stop, host.timeout_s, "stop")

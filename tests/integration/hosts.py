@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import contextlib
 import json
+import shutil
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -19,25 +20,39 @@ from place import ROOT, Place
 GOOD, BAD = "1.0.0", "1.0.1"
 
 
+# How a host of that name is reached, and what else is special about it, as variables of an inventory.
+Special = Callable[[str], dict[str, object]]
+
+
+def locally(host: str) -> dict[str, object]:
+    return {"ansible_connection": "local"}
+
+
 class Fleet:
     """`hosts` by name, `app01` and so on; all of them run `BAD`, and have `GOOD` too."""
 
-    def __init__(self, place: Place, size: int, connection: dict[str, object] | None = None) -> None:
-        self.place = place
+    def __init__(self, place: Place, size: int, special: Special = locally) -> None:
         self.directory = place.home / "fleet"
         self.hosts = [f"app{number:02d}" for number in range(1, size + 1)]
         for host in self.hosts:
             for version in (GOOD, BAD):
                 (self.path(host) / "releases" / version).mkdir(parents=True)
-            (self.path(host) / "current").symlink_to(Path("releases") / BAD)
-            (self.path(host) / "running").touch()
+        self.deploy(BAD)
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), _answering(self))
         threading.Thread(target=self._server.serve_forever, daemon=True).start()
         self.inventory = self.directory / "inventory"
-        self._write_inventory(connection or {"ansible_connection": "local"})
+        self._write_inventory(special)
 
     def path(self, host: str) -> Path:
         return self.directory / host
+
+    def deploy(self, version: str, *hosts: str) -> None:
+        """These hosts, or all of them, run it, whatever ran there."""
+        for host in hosts or self.hosts:
+            link = self.path(host) / "current"
+            link.unlink(missing_ok=True)
+            link.symlink_to(Path("releases") / version)
+            (self.path(host) / "running").touch()
 
     def version(self, host: str) -> str:
         return (self.path(host) / "current").readlink().name
@@ -53,12 +68,12 @@ class Fleet:
         self._server.shutdown()
         self._server.server_close()
 
-    def _write_inventory(self, connection: dict[str, object]) -> None:
+    def _write_inventory(self, special: Special) -> None:
         (self.inventory / "group_vars").mkdir(parents=True)
         groups = ROOT / "inventories" / "local" / "group_vars" / "all.yml"
         (self.inventory / "group_vars" / "all.yml").write_text(groups.read_text())
         address = f"http://127.0.0.1:{self._server.server_port}"
-        app = {host: {**connection, **self._variables(host, address)} for host in self.hosts}
+        app = {host: {**self._variables(host, address), **special(host)} for host in self.hosts}
         children = {"app": {"hosts": app}, "database": {"hosts": {"hunter-db": {}}}}
         (self.inventory / "hosts.yml").write_text(yaml.safe_dump({"all": {"children": children}}))
 
@@ -74,12 +89,13 @@ class Fleet:
 
 
 @contextlib.contextmanager
-def fleet(place: Place, size: int, connection: dict[str, object] | None = None) -> Iterator[Fleet]:
-    made = Fleet(place, size, connection)
+def fleet(place: Place, size: int, special: Special = locally) -> Iterator[Fleet]:
+    made = Fleet(place, size, special)
     try:
         yield made
     finally:
         made.close()
+        shutil.rmtree(made.directory)
 
 
 def _answering(fleet: Fleet) -> type[BaseHTTPRequestHandler]:
