@@ -11,7 +11,8 @@ ROOT = Path(__file__).resolve().parents[1]
 ansible.module_utils.__path__.append(str(ROOT / "module_utils"))
 sys.path.insert(0, str(ROOT / "examples" / "hunter"))
 
-from lab import Lab  # noqa: E402 - not before its path is known, as all that follows
+import images  # noqa: E402 - not before its path is known, as all that follows
+from lab import Lab  # noqa: E402
 
 from ansible.module_utils.rollback import forecast  # noqa: E402
 from ansible.module_utils.rollback.backups import create, names, proof  # noqa: E402
@@ -31,6 +32,7 @@ __all__ = [
     "client_tools",
     "create",
     "forecast",
+    "images",
     "names",
     "proof",
     "restore",

@@ -13,10 +13,10 @@ PARTS = ("prove", "create", "load", "settings", "analyse", "compare", "swap")
 pytestmark = [pytest.mark.slow, pytest.mark.postgres]
 
 
-def figures(*options, bench="restore_outage"):
+def measured(bench, *options):
     """The line of JSON that a benchmark ends with. It may well miss its bars here (exit code 1), but not break off."""
     done = subprocess.run(
-        [sys.executable, BENCH / f"{bench}.py", "--size", "10MB", *options],
+        [sys.executable, BENCH / f"{bench}.py", *options],
         capture_output=True,
         text=True,
         check=False,
@@ -24,6 +24,10 @@ def figures(*options, bench="restore_outage"):
     assert done.returncode in (0, 1), done.stderr
     assert ("MISSED" in done.stdout) == bool(done.returncode)
     return json.loads(done.stdout.splitlines()[-1])
+
+
+def figures(*options, bench="restore_outage"):
+    return measured(bench, "--size", "10MB", *options)
 
 
 def test_the_outage_of_every_way_is_measured():
@@ -66,3 +70,20 @@ def test_a_size_that_is_none_is_refused():
         [sys.executable, BENCH / "restore_outage.py", "--size", "much"], capture_output=True, text=True, check=False
     )
     assert (done.returncode, "much is no size" in done.stderr) == (2, True)
+
+
+@pytest.mark.sshd
+@pytest.mark.timeout(900)
+def test_a_fleet_is_rolled_back_with_few_commands_on_each_host():
+    found = measured("fleet", "--sizes", "1", "3")
+    assert found["seconds_3"] > 0
+    assert found["baseline_seconds"] > 0
+    assert found["growth"] > 0
+    assert 2 <= found["tasks_per_host"] <= 8
+
+
+def test_a_fleet_of_one_says_nothing_about_growth():
+    done = subprocess.run(
+        [sys.executable, BENCH / "fleet.py", "--sizes", "1"], capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, "two or more numbers of hosts" in done.stderr) == (2, True)
