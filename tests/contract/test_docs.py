@@ -10,8 +10,10 @@ import yaml
 
 ROOT = Path(__file__).parents[2]
 DOCS = sorted([ROOT / "README.md", *(ROOT / "docs").glob("*.md")])
-CASES = [f"{kind}{number}" for kind, last in (("B", 14), ("R", 27), ("M", 32)) for number in range(1, last + 1)]
-ROW = re.compile(r"^\| ([BRM]\d+) \| (.+) \| (.+) \| (.+) \|$", re.MULTILINE)
+CASES = [
+    f"{kind}{number}" for kind, last in (("B", 14), ("R", 27), ("M", 32), ("K", 18)) for number in range(1, last + 1)
+]
+ROW = re.compile(r"^\| ([BRMK]\d+) \| (.+) \| (.+) \| (.+) \|$", re.MULTILINE)
 TEST = re.compile(r"`(tests/[\w/]+\.py)(?:::(\w+))?`")
 LINK = re.compile(r"\]\((?!https?:)([^)#]+)(?:#[^)]*)?\)")
 REFERENCE = (ROOT / "docs" / "reference.md").read_text()
