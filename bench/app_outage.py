@@ -12,7 +12,7 @@ from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 
-from containers import GOOD, NAME, SERVICES, Containers, running
+from compose_lab import GOOD, NAME, SERVICES, Containers, running
 from project import ROOT, images
 from visitor import Visitor
 

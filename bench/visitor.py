@@ -36,6 +36,7 @@ class Visitor:
         self._pipe, theirs = context.Pipe()
         self._process = context.Process(target=_visit, args=(theirs, self.port, self.patience_s), daemon=True)
         self._process.start()
+        theirs.close()  # or else nobody would notice that it died
         self._pipe.recv()  # the first right answer
         return self
 
