@@ -127,6 +127,8 @@ def why_not_savable(kind: str, table: Relation, columns: Sequence[str]) -> str:
         return f"the operator's role may not read {table.full_name}."
     if table.row_security:
         return f"row level security hides rows of {table.full_name} from the operator's role."
+    if table.inherited:
+        return f"other tables inherit from {table.full_name}, and lose the same without being kept."
     if kind in (COLUMN, VALUES) and not table.key(columns):
         return f"{table.full_name} has no other key by which its rows could be found again."
     return ""

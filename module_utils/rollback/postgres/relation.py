@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 _RELATION = """
 SELECT c.oid::bigint, n.nspname, c.relname, c.relkind = 'p', c.reltuples::float8,
        c.relpages::bigint * current_setting('block_size')::bigint,
-       row_security_active(c.oid), has_table_privilege(c.oid, 'SELECT'), pg_get_userbyid(c.relowner)
+       row_security_active(c.oid), has_table_privilege(c.oid, 'SELECT'), pg_get_userbyid(c.relowner),
+       c.relkind = 'r' AND EXISTS (SELECT FROM pg_inherits WHERE inhparent = c.oid)
 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 WHERE c.oid = to_regclass(%s) AND c.relkind IN ('r', 'p')"""
 
@@ -52,7 +53,10 @@ class Column:
 
 @dataclass(frozen=True)
 class Relation:
-    """`tuples` is the planner's number of rows, negative where it has none. `keys` are the columns of each unique index."""
+    """`tuples` is the planner's number of rows, negative where it has none. `keys` are the columns of each unique index.
+
+    `inherited` says that other tables inherit from it, which is not what partitions do.
+    """
 
     oid: int
     schema: str
@@ -63,6 +67,7 @@ class Relation:
     row_security: bool
     readable: bool
     owner: str
+    inherited: bool
     columns: Dict[str, Column]
     keys: List[Tuple[str, ...]]
 
