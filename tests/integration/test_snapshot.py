@@ -17,7 +17,7 @@ from servers import OWNER, Awkward
 from ansible.module_utils.rollback import census as censuses
 from ansible.module_utils.rollback.backups import catalog
 from ansible.module_utils.rollback.errors import RollbackError
-from ansible.module_utils.rollback.journal import NoJournal
+from ansible.module_utils.rollback.journal import Journal, NoJournal
 from ansible.module_utils.rollback.postgres import restore, snapshot, swap
 from ansible.module_utils.rollback.postgres.beside import oid_of
 
@@ -215,6 +215,20 @@ def test_one_that_was_dropped_or_replaced_or_is_of_another_server_is_not_believe
         path.write_text("{}")
         with pytest.raises(RollbackError, match="is not the one that its manifest is about"):
             snapshot.prove(connection, path)
+
+
+def test_a_later_attempt_takes_up_what_was_compared_also_after_the_swap(awkward, live, tmp_path):
+    path = tmp_path / take(awkward, tmp_path).backup
+    kept, journal = snapshot.read(path), Journal(tmp_path / "runs" / "20261122T031500Z-restore")
+    request = restore.Request(live, kept.snapshot, path)
+    with awkward.server.connect() as connection:
+        first = restore.from_snapshot(awkward.server, connection, request, journal)
+        again = restore.from_snapshot(awkward.server, connection, request, journal)
+        assert (first.changed, again.changed) == (True, False)
+        swap.perform(connection, swap.Swap(live, kept.snapshot, ASIDE, oid_of(connection, live), kept.oid))
+        after = restore.from_snapshot(awkward.server, connection, request, journal)
+        assert (after.changed, after.oid, oid_of(connection, live)) == (False, kept.oid, kept.oid)
+    assert is_open(awkward, live)
 
 
 def test_a_run_that_gives_up_keeps_it(awkward, live, tmp_path):
