@@ -22,7 +22,15 @@ ENGINE = [pytest.mark.docker, pytest.mark.compose, pytest.mark.registry, pytest.
 @pytest.mark.postgres
 @pytest.mark.slow
 @pytest.mark.timeout(900)
-@pytest.mark.parametrize("scenario", ["default", "migration", pytest.param("app_compose", marks=ENGINE)])
+@pytest.mark.parametrize(
+    "scenario",
+    [
+        "default",
+        "migration",
+        pytest.param("restore_remote", marks=pytest.mark.sshd),
+        pytest.param("app_compose", marks=ENGINE),
+    ],
+)
 def test_the_scenario(scenario):
     # Not below pytest's own directory: every run of pytest closes that to the user as whom PostgreSQL runs.
     ephemeral = tempfile.mkdtemp(prefix="rollback-molecule-")
