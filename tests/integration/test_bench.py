@@ -87,3 +87,18 @@ def test_a_fleet_of_one_says_nothing_about_growth():
         [sys.executable, BENCH / "fleet.py", "--sizes", "1"], capture_output=True, text=True, check=False
     )
     assert (done.returncode, "two or more numbers of hosts" in done.stderr) == (2, True)
+
+
+@pytest.mark.sshd
+def test_fetching_is_measured_over_sftp_and_s3():
+    done = subprocess.run(
+        [sys.executable, BENCH / "fetch.py", "--size", "20MB", "--rounds", "1"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode in (0, 1), done.stderr
+    found = json.loads(done.stdout.splitlines()[-1])
+    assert found["sftp_ratio"] == pytest.approx(found["sftp_ours_s"] / found["sftp_theirs_s"], rel=0.01)
+    assert found["s3_ratio"] == pytest.approx(found["s3_ours_s"] / found["s3_theirs_s"], rel=0.01)
+    assert 0 < found["peak_mb"] < 150
