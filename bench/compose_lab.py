@@ -32,9 +32,13 @@ http {
   }
 }
 """
-BEHIND_PROXY = """\
+# A machine that has other things to do too must not be taken for a version that is not well.
+PATIENT = """\
 services:
   api:
+    healthcheck: {timeout: 10s, start_period: 120s}
+"""
+BEHIND_PROXY = """\
     ports: !reset []
   proxy:
     image: {base}
@@ -72,9 +76,8 @@ class Containers:
         """The bad version runs, anew. The image of the good one is on the engine, or as if it had been pruned."""
         self.compose("down", "--timeout", "1", "--remove-orphans")
         override = self.directory / "compose.override.yaml"
-        override.unlink(missing_ok=True)
-        if behind_proxy:
-            override.write_text(BEHIND_PROXY.format(base=images.BASE, port=self.port))
+        proxy = BEHIND_PROXY.format(base=images.BASE, port=self.port) if behind_proxy else ""
+        override.write_text(PATIENT + proxy)
         self.forget(GOOD)
         if good_is_here:
             images.docker("pull", "--quiet", f"{self.repository}:{GOOD}")

@@ -71,7 +71,9 @@ def test_a_canary_that_is_not_well_keeps_the_others_as_they_are(place, hosts):
     assert answer.code != 0
     assert place.report()["outcome"] == "put_back", answer.output
     assert set(hosts.versions().values()) == {BAD}
-    assert "app02, app03, app04, app05 are not started: left as before, since a batch did not end well" in answer
+    assert "app02, app03, app04, app05 are not started: left as before, since a batch did not end well" in answer, (
+        answer.output
+    )
 
 
 def test_a_host_that_fails_stops_the_batches_after_it_and_mixed_versions_are_named(place, hosts):
@@ -108,7 +110,7 @@ def test_different_versions_are_named_and_nobody_guesses_the_one_before(place, h
     answer = roll_back(place, hosts)
     assert answer.code != 0
     assert "different versions run: 1.0.0 on app02, app04; 1.0.1 on app01, app03, app05" in answer, answer.output
-    assert "Name the release point with -e release=" in answer
+    assert "Name the release point with -e release=" in answer, answer.output
     planned = roll_back(place, hosts, "--check", release=GOOD)
     assert "Now Hunter 1.0.0 on app02, app04; 1.0.1 on app01, app03, app05, schema" in planned, planned.output
     assert tree(hosts.directory) == before
@@ -124,8 +126,8 @@ def test_a_canary_that_cannot_be_put_back_still_leaves_a_report(place):
         assert answer.code != 0
         report = place.report()
         assert report["hosts"] == {"app01": "unknown", "app02": "not begun"}, answer.output
-        assert "Hunter: it is not known what app01 runs; 1.0.1 on app02." in answer
-        assert "switching back failed too: The start command ended with exit code 1" in answer
+        assert "Hunter: it is not known what app01 runs; 1.0.1 on app02." in answer, answer.output
+        assert "switching back failed too: The start command ended with exit code 1" in answer, answer.output
     with fleet(place, 2) as hosts:
         finish(place, hosts)
 
@@ -164,7 +166,7 @@ class TestOverSsh:
                 "app02 could not be looked at (out of reach, left out with --limit, or failed above), and would keep its version."
                 in answer
             )
-            assert "Nothing was changed." in answer
+            assert "Nothing was changed." in answer, answer.output
             assert (tree(hosts.directory), tree(place.environment_dir)) == (before, runs)
 
     def test_hosts_that_are_left_out_are_a_refusal_too(self, place, hosts):
@@ -182,8 +184,8 @@ class TestOverSsh:
             assert answer.code != 0
             report = place.report()
             assert report["hosts"] == {"app01": "started", "app02": "unknown", "app03": "started"}, answer.output
-            assert "Hunter: 1.0.0 on app01, app03; it is not known what app02 runs." in answer
-            assert "app02 is not started: cannot be reached" in answer
+            assert "Hunter: 1.0.0 on app01, app03; it is not known what app02 runs." in answer, answer.output
+            assert "app02 is not started: cannot be reached" in answer, answer.output
             own.start()
             finish(place, hosts)
 
