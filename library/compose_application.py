@@ -120,9 +120,13 @@ EXAMPLES = r"""
 
 RETURN = r"""
 running:
-  description: The version that runs; empty where nothing runs or services differ.
+  description: The version that runs, or was deployed last where nothing does; empty where services differ.
   returned: success
   type: str
+down:
+  description: Whether one of the services does not run.
+  returned: success
+  type: bool
 releases:
   description: Versions whose images are on the host.
   returned: success

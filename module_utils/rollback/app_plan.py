@@ -111,6 +111,7 @@ def _is_there(application: Application, to: Mapping[str, str]) -> bool:
     """Whether each host runs what it is to run, image by image where that is known."""
     return all(
         application.versions.get(host) == version
+        and not application.down.get(host)
         and application.target.get(host, {}).items() <= application.artifacts.get(host, {}).items()
         for host, version in to.items()
     )

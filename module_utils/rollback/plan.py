@@ -59,8 +59,9 @@ class Step:
 @dataclass(frozen=True)
 class Application:
     """What the hosts of group `app` run: versions, and images by part of the application (`artifacts`, empty for releases in
-    directories), each by host; the same of what they are to start (`target`), why that cannot be (`problems`), what to know
-    of it (`notes`), what in it migrates by itself (`migrates`), and what their probes found (`evidence`)."""
+    directories), each by host, and whether it is `down`; the same of what they are to start (`target`), why that cannot be
+    (`problems`), what to know of it (`notes`), what in it migrates by itself (`migrates`), and what their probes found
+    (`evidence`)."""
 
     name: str
     versions: Dict[str, str]
@@ -70,6 +71,7 @@ class Application:
     evidence: List[str] = field(default_factory=list)
     notes: Dict[str, List[str]] = field(default_factory=dict)
     migrates: Dict[str, List[str]] = field(default_factory=dict)
+    down: Dict[str, bool] = field(default_factory=dict)
 
     @property
     def running(self) -> List[str]:

@@ -147,3 +147,12 @@ def test_a_backup_without_a_manifest_is_never_taken_unless_it_is_named(environme
     unproven(backups)
     with pytest.raises(RollbackError, match="cannot be restored here: it has no manifest"):
         target(environment, backups)
+
+
+def test_a_version_without_release_point_is_a_target_of_the_application_alone(environment):
+    """Which schema it fits is still to be found, so it says none."""
+    found = targets.for_app(environment, ["1.1.0"], version="0.9.0")
+    assert (found.id, found.version, found.alembic_heads, found.image_digests) == ("version:0.9.0", "0.9.0", [], {})
+    assert targets.for_app(environment, ["1.1.0"], version="1.0.0").id == point().id
+    with pytest.raises(RollbackError, match=r"There is no release point 0\.9\.0"):
+        targets.for_app(environment, ["1.1.0"], release="0.9.0")

@@ -33,16 +33,19 @@ def look(project: Project) -> State:
     containers = project.containers(*project.services)
     images = {id: project.docker.image(id) for id in {container.image_id for container in containers}}
     artifacts, versions, releases = {}, set(), set()
+    up = {container.service for container in containers if container.running}
     for container in containers:
         image, named = images[container.image_id], image_of(config.get(container.service, {}))
         artifacts[container.service] = (
             image.reference(repository_of(_named(container, named))) if image else container.image_id
         )
-        if container.running:
+        # Where nothing runs, what was deployed last is in the containers all the same.
+        if container.running or not up:
             versions.add(_version(image, container.image_name, named))
     for repository in project.repositories(config):
         releases |= set(_local_tags(project.docker, repository))
-    return State(versions.pop() if len(versions) == 1 else "", sorted(releases), artifacts)
+    down = not up.issuperset(project.known(config))
+    return State(versions.pop() if len(versions) == 1 else "", sorted(releases), artifacts, down)
 
 
 def ready(project: Project, version: str, wanted: Mapping[str, str]) -> State:

@@ -134,12 +134,13 @@ class Project:
 
 @dataclass(frozen=True)
 class State:
-    """`running` is the version, empty where nothing runs or services differ; `artifacts` are images by service. `heads` are the
-    Alembic heads that the images of the target say they were made for; None where they do not say."""
+    """`running` is the version, empty where services differ; `artifacts` are images by service; `down` says that one of them does
+    not run. `heads` are the Alembic heads that the images of the target say they were made for; None where they do not say."""
 
     running: str
     releases: List[str]
     artifacts: Dict[str, str]
+    down: bool = False
     changed: bool = False
     actions: List[str] = field(default_factory=list)
     problems: List[str] = field(default_factory=list)
