@@ -18,7 +18,7 @@ def bring(project: engine.Project, state: str, check_mode: bool = False, **more:
         "project": project.name,
         "services": SERVICES,
         "state": state,
-        "wait_s": 15,
+        "wait_s": 60,
     }
     known = {name: option.get("default") for name, option in compose_application.ARGUMENT_SPEC.items()}
     return compose_application.bring({**known, **given, **WAYS[project.way], **more}, check_mode)

@@ -102,9 +102,9 @@ class Project:
         check = {
             "test": ["CMD", "python3", "-c", ASK],
             "interval": "300ms",
-            "timeout": "2s",
-            "retries": 5,
-            "start_period": "5s",
+            "timeout": "10s",
+            "retries": 20,
+            "start_period": "30s",
         }
         services = {
             "api": {

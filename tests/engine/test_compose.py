@@ -52,7 +52,7 @@ def test_check_mode_changes_nothing(project):
 @pytest.mark.parametrize("version", ["1.0.2-sick", "1.0.3-dead", "1.0.4-late"])
 def test_a_version_that_does_not_become_healthy_is_put_back(project, version):
     with pytest.raises(RollbackError, match=r"is not well .*What ran before was put back\."):
-        switched(project, version, wait_s=6)
+        switched(project, version, wait_s=15)
     assert project.answers() == BAD
     assert bring(project, "look")["running"] == BAD
     assert not (project.directory / "compose.override.yaml").exists()
@@ -210,7 +210,7 @@ def test_what_does_not_become_healthy_beside_is_taken_away_and_no_request_fails(
     project = behind_nginx
     before = project.containers()
     with pytest.raises(RollbackError, match=r"is not well .*What ran before was put back\."):
-        switched(project, "1.0.2-sick", rolling=["api"], wait_s=6)
+        switched(project, "1.0.2-sick", rolling=["api"], wait_s=15)
     assert project.answers() == BAD
     assert {name: made for name, made in project.containers().items() if "-worker-" not in name} == {
         name: made for name, made in before.items() if "-worker-" not in name
@@ -227,7 +227,7 @@ def test_an_unhealthy_release_is_put_back_as_it_was(project):
     project.write("1.0.2-sick")
     project.compose("up", "--detach", "--pull", "never")
     with pytest.raises(RollbackError, match=r"What ran before was put back\."):
-        switched(project, "1.0.3-dead", wait_s=6)
+        switched(project, "1.0.3-dead", wait_s=15)
     assert bring(project, "look")["artifacts"] == target(project, "1.0.2-sick")
 
 
