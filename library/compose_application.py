@@ -146,6 +146,11 @@ heads:
   returned: success
   type: list
   elements: str
+migrates:
+  description: A sentence for each service of O(version) that runs C(alembic upgrade) when it starts, with O(state=ready).
+  returned: success
+  type: list
+  elements: str
 problems:
   description: Why O(version) cannot be started, in sentences with a way out, with O(state=ready).
   returned: success

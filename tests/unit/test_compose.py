@@ -101,3 +101,16 @@ def test_without_logins_the_users_own_are_left_alone():
 )
 def test_what_must_not_be_recreated_or_cannot_run_twice_is_known_by_its_service(service, database, alone):
     assert (keeps_postgres(service), fixed(service)) == (database, alone)
+
+
+@pytest.mark.parametrize(
+    ("service", "starts", "found"),
+    [
+        ({"command": ["sh", "-c", "alembic upgrade head && exec hunter"]}, [], True),
+        ({"entrypoint": ["python3", "-m", "alembic", "upgrade", "head"]}, [], True),
+        ({}, ["sh", "-c", "python -m alembic -c a.ini upgrade head; hunter"], True),
+        ({"command": None}, ["python3", "-m", "hunter.api"], False),
+    ],
+)
+def test_a_service_that_migrates_when_it_starts_is_seen(service, starts, found):
+    assert compose.migrates(service, Image("sha256:1", [], [], "linux/amd64", {}, starts)) is found

@@ -212,6 +212,12 @@ def _heads(docker: Docker, references: List[str]) -> Optional[List[str]]:
     return None
 
 
+def migrates(service: Mapping[str, Any], image: Optional[Image]) -> bool:
+    """Whether what a container runs says so. What is inside of a script shows in its health alone."""
+    own = [word for name in ("entrypoint", "command") for word in service.get(name) or ()]
+    return bool(re.search(r"\balembic\b.*\bupgrade\b", " ".join([*own, *(image.starts if image else [])])))
+
+
 def _tagged(service: Mapping[str, Any], version: str) -> str:
     return f"{repository_of(image_of(service))}:{version}"
 

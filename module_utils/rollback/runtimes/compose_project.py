@@ -135,7 +135,8 @@ class Project:
 @dataclass(frozen=True)
 class State:
     """`running` is the version, empty where services differ; `artifacts` are images by service; `down` says that one of them does
-    not run. `heads` are the Alembic heads that the images of the target say they were made for; None where they do not say."""
+    not run. `heads` are the Alembic heads that the images of the target say they were made for; None where they do not say; `migrates` are its services
+    that migrate when they start."""
 
     running: str
     releases: List[str]
@@ -146,6 +147,7 @@ class State:
     problems: List[str] = field(default_factory=list)
     target: Dict[str, str] = field(default_factory=dict)
     heads: Optional[List[str]] = None
+    migrates: List[str] = field(default_factory=list)
 
     def as_dict(self) -> Dict[str, Any]:
         return asdict(self)

@@ -98,22 +98,26 @@ class Docker:
 
 @dataclass(frozen=True)
 class Image:
-    """`digests` are `repository@sha256:…`, by which registries know it; one that was only built here has none."""
+    """`digests` are `repository@sha256:…`, by which registries know it; one that was only built here has none. `starts` is what a
+    container of it runs."""
 
     id: str
     tags: List[str]
     digests: List[str]
     platform: str
     labels: Dict[str, str] = field(default_factory=dict)
+    starts: List[str] = field(default_factory=list)
 
     @classmethod
     def of(cls, found: Mapping[str, Any]) -> "Image":
+        config = found.get("Config") or {}
         return cls(
             id=str(found["Id"]),
             tags=[str(tag) for tag in found.get("RepoTags") or ()],
             digests=[str(digest) for digest in found.get("RepoDigests") or ()],
             platform=f"{found.get('Os', '')}/{found.get('Architecture', '')}",
-            labels=dict((found.get("Config") or {}).get("Labels") or {}),
+            labels=dict(config.get("Labels") or {}),
+            starts=[str(word) for name in ("Entrypoint", "Cmd") for word in config.get(name) or ()],
         )
 
     def reference(self, repository: str) -> str:
