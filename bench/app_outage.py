@@ -44,6 +44,7 @@ def ours(project: Containers, rolling: tuple[str, ...] = ()) -> None:
         "pin": "env",
         "variable": "HUNTER_VERSION",
         "version": GOOD,
+        "wait_s": 180,  # a busy machine must not be taken for a version that is not well
         "wanted": dict.fromkeys(SERVICES, project.digests[GOOD]),
         "rolling": list(rolling),
         "proxy_reload": ["proxy", "nginx", "-s", "reload"] if rolling else [],
