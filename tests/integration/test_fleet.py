@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -155,6 +156,7 @@ class TestOverSsh:
         finally:
             for shell in (shared, own):
                 shell.cut()
+                shutil.rmtree(shell.home)
 
     def test_a_host_that_is_out_of_reach_before_is_a_refusal(self, place):
         with self.three(place) as (hosts, own):
