@@ -273,6 +273,14 @@ def test_a_copy_is_left_once_and_its_manifest_last(server, there, tmp_path):
     assert push.push(path, places) == []
 
 
+def test_a_signature_goes_along_and_comes_back(server, there, tmp_path):
+    path = backup(tmp_path, content=content())
+    manifests.path_for(path).with_name(f"{BACKUP}.manifest.json.asc").write_bytes(b"signed")
+    push.push(path, sources.opened([server.source()]))
+    bring(server.source(), tmp_path / "again")
+    assert (tmp_path / "again" / f"{BACKUP}.manifest.json.asc").read_bytes() == b"signed"
+
+
 def test_a_copy_that_cannot_be_left_is_named_and_the_others_are_left(server, there, tmp_path):
     path = backup(tmp_path, content=content())
     places = sources.opened([server.source(name="away", port=1), server.source()])

@@ -12,7 +12,7 @@ from stores import KEYS, Cutter, S3Service, SftpServer, running
 from ansible.module_utils.rollback.backups import manifest as manifests
 from ansible.module_utils.rollback.backups import push, sources
 
-pytestmark = [pytest.mark.postgres, pytest.mark.sshd, pytest.mark.slow]
+pytestmark = [pytest.mark.postgres, pytest.mark.sshd, pytest.mark.slow, pytest.mark.timeout(1800)]
 HIDDEN = "a-password-that-nobody-must-see"
 
 
