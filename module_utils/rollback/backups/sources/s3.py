@@ -33,7 +33,7 @@ with suppress(ImportError):  # what needs it says so
     from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
 
 _PART = 8 * 1024 * 1024
-_BLOCK = 256 * 1024
+_BLOCK = 1024 * 1024
 _CONNECTIONS = 8
 _TRIES = 5
 _ANSWER_WITHIN_S = 30
