@@ -139,13 +139,18 @@ def restore_plan(
     free=10**12,
     snapshot=None,
     judged=False,
+    elsewhere=None,
+    limit=0,
+    unreachable=None,
 ):
     backup_format = "snapshot" if snapshot else "plain"
     return plan.for_restore(
         the_request or request(),
         {
             "release_point": (the_point or point()).as_dict(),
-            "backup": {"name": BACKUP, "path": f"/backups/{BACKUP}", "bytes": 6_606_028, "format": backup_format},
+            "backup": {"name": BACKUP, "path": f"/backups/{BACKUP}", "bytes": 6_606_028, "format": backup_format}
+            | (elsewhere or {}),
+            "unreachable": unreachable or {},
         },
         {
             "manifest": manifest(census=then or census()).as_dict(),
@@ -154,6 +159,7 @@ def restore_plan(
             "notes": list(unseen),
             "free_bytes": free,
             "snapshot": snapshot or {},
+            "bytes_per_s": limit,
         },
         {
             "census": (now or live()).as_dict(),

@@ -296,3 +296,39 @@ def test_evidence_of_many_hosts_fits_onto_a_screen():
     assert "app9 answered 500" in shown
     assert "app10 answered 500" not in shown
     assert "and 90 more, which the report has" in shown
+
+
+OFFSITE = {"source": "offsite", "where": "sftp backup.internal:/backups", "manifest_sha256": "0" * 64}
+
+
+def test_a_backup_that_is_elsewhere_is_fetched_and_proven_before_anything_stops():
+    made = restore_plan(elsewhere=OFFSITE)
+    first, second, *others = made["steps"]
+    assert [first["id"], second["id"], first["effect"], second["effect"]] == ["fetch", "prove", "none", "none"]
+    assert [step["id"] for step in others] == [step["id"] for step in restore_plan()["steps"]]
+    assert first["title"] == f"Fetch {BACKUP} from sftp backup.internal:/backups"
+    shown = plan.text(made)
+    assert "in sftp backup.internal:/backups; its manifest was read, and it is proven as soon as it is here" in shown
+    assert "read whole and proven just now" not in shown
+
+
+def test_how_long_a_fetch_takes_is_what_the_last_one_took_or_what_its_limit_allows():
+    by_limit = restore_plan(elsewhere=OFFSITE, limit=100_000)["steps"][0]
+    assert (by_limit["expected_s"], by_limit["estimated"]) == (66.1, True)
+    measured = restore_plan(elsewhere=OFFSITE, limit=100_000, measured={"fetch": 12.5})["steps"][0]
+    assert (measured["expected_s"], measured["estimated"]) == (12.5, False)
+
+
+def test_in_place_the_room_is_for_the_safety_dump_and_for_what_is_fetched():
+    enough = 200_000_000
+    here = restore_plan(request(strategy="in_place"), free=enough)
+    there = restore_plan(request(strategy="in_place"), free=enough, elsewhere={**OFFSITE, "bytes": enough})
+    assert not any("the safety dump may need" in refusal for refusal in here["refusals"])
+    assert any("the safety dump may need" in refusal for refusal in there["refusals"])
+
+
+def test_a_source_that_could_not_be_asked_is_a_warning():
+    assert (
+        "Source away could not be asked: nobody is there."
+        in restore_plan(unreachable={"away": "nobody is there."})["warnings"]
+    )
