@@ -112,6 +112,15 @@ def test_a_paused_deployment_and_another_cluster_are_refused_and_nothing_is_chan
         hunter.kubectl("rollout", "resume", "deployment/api", "--namespace", hunter.name)
 
 
+def test_a_pod_that_is_stopped_beforehand_cannot_take_migrations_back(run):
+    before = run.kubernetes.look()
+    where = {"alembic_downgrade_place": "pod", "alembic_downgrade_place_name": "deployment/api"}
+    refused = run.play("rollback.yml", **{**APP, "method": "migration", "revision": "-1"}, **where)
+    assert refused.code != 0
+    assert "The pods of deployment/api are stopped before the first migration is taken back" in refused, refused.output
+    assert run.kubernetes.look() == before
+
+
 def test_a_restore_stops_and_starts_the_workloads(run):
     """The data goes back too, with the replicas of before."""
     run.must("rollback.yml", method="restore", **QUICK)

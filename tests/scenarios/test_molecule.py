@@ -29,6 +29,7 @@ ENGINE = [pytest.mark.docker, pytest.mark.compose, pytest.mark.registry, pytest.
         "migration",
         pytest.param("restore_remote", marks=pytest.mark.sshd),
         pytest.param("app_compose", marks=ENGINE),
+        pytest.param("app_kubernetes", marks=pytest.mark.kubectl),
     ],
 )
 def test_the_scenario(scenario):

@@ -51,6 +51,7 @@ def image_of(goal):
     ("has", "wanted"),
     [
         (workload("hunter:1.0.0"), "hunter:1.0.0"),
+        (workload("hunter:1.0.0" + ONE), "hunter:1.0.0"),
         (workload("hunter:1.0.0" + ONE), "hunter:1.0.0" + ONE),
         (workload("mirror/hunter" + ONE), "hunter:1.0.0" + ONE),
         (workload("hunter:1.0.0", "hunter:1.0.0", pods=[pod("x/hunter" + ONE, "hunter:1.0.0")]), "hunter:1.0.0" + ONE),
@@ -121,6 +122,22 @@ def test_templates_are_compared_without_what_controllers_and_servers_add():
         "metadata": {"creationTimestamp": None, "labels": {"app": "api", "pod-template-hash": "x"}},
     }
     assert kubernetes_workload.plain(dressed) == kubernetes_workload.plain(bare)
+
+
+@pytest.mark.parametrize(
+    ("has", "observed", "present"),
+    [
+        (template("h:1"), 4, "h:1"),
+        (template("h:1", schedulerName="default-scheduler"), 4, "h:1"),
+        (template("h:1", schedulerName="default-scheduler"), 3, None),
+        (template("h:2"), 4, None),
+    ],
+)
+def test_the_present_revision_may_lack_defaults_of_a_newer_server(has, observed, present):
+    found = workload("h:1", "h:1", "h:0")
+    found.now["spec"]["template"] = has
+    found.now["status"]["observedGeneration"] = observed
+    assert (found.present and found.present.mark) == present
 
 
 def test_a_daemon_is_stopped_and_comes_back_without_a_trace():

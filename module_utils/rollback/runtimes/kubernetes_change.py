@@ -237,5 +237,5 @@ def _wrong(application: Application, target: Mapping[str, str]) -> str:
 
 
 def _at_work(workload: Workload) -> List[Dict[str, Any]]:
-    """Pods that have not ended; those of a workload that nobody stopped and that has none are none."""
+    """Pods that have not ended."""
     return [pod for pod in workload.pods if (pod.get("status") or {}).get("phase") not in ("Succeeded", "Failed")]

@@ -73,9 +73,9 @@ def _has(workload: Workload, image: str) -> bool:
     if is_nowhere(workload.template):
         return False
     runs = workload.artifact
-    if digest_of(runs) and digest_of(image):
+    if digest_of(image):
         return digest_of(runs) == digest_of(image)
-    return runs == image
+    return runs.partition("@")[0] == image
 
 
 def _fits(workload: Workload, revision: Revision, image: str) -> bool:

@@ -24,7 +24,7 @@ _HOPELESS = {
 def complete(workload: Workload) -> bool:
     """As `kubectl rollout status` judges it."""
     now, status = workload.now, workload.now.get("status") or {}
-    if int(status.get("observedGeneration") or 0) < int(now["metadata"]["generation"]):
+    if not workload.observed:
         return False
     count = {name: int(status.get(name) or 0) for name in (*_COUNTS, "readyReplicas")}
     if workload.named.kind == DAEMON_SET:
@@ -55,7 +55,7 @@ _COUNTS = (
 def hopeless(workload: Workload) -> bool:
     """Whether waiting any longer is in vain, as far as a pod of the present revision or the controller says so."""
     conditions = _conditions(workload.now)
-    if (conditions.get("Progressing") or {}).get("reason") == "ProgressDeadlineExceeded" and _observed(workload):
+    if (conditions.get("Progressing") or {}).get("reason") == "ProgressDeadlineExceeded" and workload.observed:
         return True
     return any(
         waiting.get("reason") in _HOPELESS for pod in workload.pods_of(workload.present) for waiting in _waiting(pod)
@@ -90,7 +90,7 @@ def in_the_way(workload: Workload) -> List[Dict[str, Any]]:
     spec, status = workload.now["spec"], workload.now.get("status") or {}
     if workload.named.kind != STATEFUL_SET or spec.get("podManagementPolicy", "OrderedReady") != "OrderedReady":
         return []
-    if not _observed(workload) or not status.get("updateRevision"):
+    if not workload.observed or not status.get("updateRevision"):
         return []
     return [
         pod
@@ -99,11 +99,6 @@ def in_the_way(workload: Workload) -> List[Dict[str, Any]]:
         and not pod["metadata"].get("deletionTimestamp")
         and not _ready(pod)
     ]
-
-
-def _observed(workload: Workload) -> bool:
-    status = workload.now.get("status") or {}
-    return int(status.get("observedGeneration") or 0) >= int(workload.now["metadata"]["generation"])
 
 
 def _trouble(pod: Mapping[str, Any]) -> str:

@@ -120,8 +120,24 @@ class Workload:
 
     @property
     def present(self) -> Optional[Revision]:
-        """The revision of the template as it is now."""
-        return next((one for one in self.revisions if one.template == self.template), None)
+        """The revision of the template as it is now: the one that equals it, or, where a newer server has more defaults than the one
+        that kept it, the last one of its image."""
+        for revision in self.revisions:
+            if revision.template == self.template:
+                return revision
+        return self.revisions[0] if self.observed and self.revisions and self._same_image(self.revisions[0]) else None
+
+    @property
+    def observed(self) -> bool:
+        """Whether its controller has seen the present spec."""
+        status = self.now.get("status") or {}
+        return int(status.get("observedGeneration") or 0) >= int(self.now["metadata"]["generation"])
+
+    def _same_image(self, revision: Revision) -> bool:
+        name = self.container(self.template)["name"]
+        return any(
+            one["name"] == name and one["image"] == self.image for one in revision.template["spec"]["containers"]
+        )
 
     def pods_of(self, revision: Optional[Revision]) -> List[Dict[str, Any]]:
         label = _HASH if self.named.kind == DEPLOYMENT else "controller-revision-hash"
