@@ -38,7 +38,7 @@ ForceCommand internal-sftp
 {chroot}
 """
 PASSPHRASE = "a passphrase that nobody must see"
-KEYS = {"access_key": "AKIATESTTESTTESTTEST", "secret_key": "a-secret-key-that-nobody-must-see"}
+KEYS = {"access_key": "a-key-id-of-the-tests", "secret_key": "a-secret-key-that-nobody-must-see"}
 
 
 def free_port() -> int:
