@@ -33,6 +33,7 @@ _FIXED_S = {
 }
 _BYTES_PER_S = {"load": 20e6, "analyse": 200e6, "compare": 100e6, "safety": 20e6, "prove": 100e6}
 _FETCHED_BYTES_PER_S = 20e6
+_CONNECT_S = 1.0
 
 # How a backup takes the place of the live database: in a second one that is swapped with it, or after it was dropped.
 BESIDE, IN_PLACE = "beside", "in_place"
@@ -313,7 +314,7 @@ def _fetch_steps(
     if backup.get("source", HERE) == HERE:
         return []
     bytes_per_s = min(_FETCHED_BYTES_PER_S, proof["bytes_per_s"] or _FETCHED_BYTES_PER_S)
-    title, size_s = f"Fetch {backup['name']} from {backup['where']}", int(backup["bytes"]) / bytes_per_s
+    title, size_s = f"Fetch {backup['name']} from {backup['where']}", _CONNECT_S + int(backup["bytes"]) / bytes_per_s
     fetched = step("fetch", title, "database", "none", 0, measured)
     return [
         replace(fetched, expected_s=round(size_s, 1)) if fetched.estimated else fetched,
