@@ -1,6 +1,6 @@
 """Reaching an SFTP server: OpenSSH's own client where it is installed, paramiko where it is not or a password is needed.
 
-Python's SSH costs several times the processor time of OpenSSH's for the same bytes, and a backup has many of them; so the
+Python's SSH costs more than twice the processor time of OpenSSH's for the same bytes, and a backup has many of them; so the
 `ssh` program carries them, and only the file transfer protocol is spoken here. Either way the server's key must be known.
 """
 
