@@ -12,7 +12,7 @@ SERVICES = ["api", "worker"]
 WAYS = {"override": {}, "env": {"pin": "env", "variable": "APP_VERSION"}, "git": {"pin": "git"}}
 
 
-def bring(project: engine.Project, state: str, check_mode: bool = False, **more: Any) -> dict[str, Any]:
+def bring(project: engine.Project, state: str, /, check_mode: bool = False, **more: Any) -> dict[str, Any]:
     given = {
         "directory": str(project.directory),
         "project": project.name,
