@@ -23,6 +23,8 @@ PYTEST := $(BIN)/python -m pytest --numprocesses=3 --dist=loadfile --no-loadscop
 # Child processes (ansible-playbook, psql wrappers, molecule) must find our tools first, whatever is installed besides.
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
+# Some images forbid it to write bytecode; then each of thousands of processes compiles Ansible anew.
+unexport PYTHONDONTWRITEBYTECODE
 # Ansible refuses to start in a locale that is not UTF-8; bare containers have none.
 ifneq ($(shell locale charmap 2>/dev/null),UTF-8)
 export LC_ALL := C.UTF-8
