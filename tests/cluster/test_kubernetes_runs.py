@@ -29,7 +29,7 @@ class Run:
         self.kubernetes = Kubernetes(self.laboratory.home)
 
     def play(self, playbook: str, *options: str, **variables: object):
-        inventories = ("-i", "inventories/local", "-i", "molecule/app_kubernetes/inventory.yml")
+        inventories = ("-i", "inventories/local", "-i", "molecule/app_kubernetes/inventory/hosts.yml")
         return self.laboratory.run(playbook, *inventories, *options, **variables)
 
     def must(self, playbook: str, *options: str, **variables: object):
