@@ -10,6 +10,7 @@ import pytest
 pytestmark = [pytest.mark.postgres, pytest.mark.slow]
 
 
+@pytest.mark.timeout(1200)  # pip downloads and installs
 def test_prepare_makes_an_environment_that_the_modules_run_in(bad_day, tmp_path):
     """From PyPI, by hash, as on a host that has nothing but Python."""
     python = tmp_path / "venv" / "bin" / "python"
