@@ -232,6 +232,11 @@ def steps_left(steps: list[Any], start: list[str], now: list[str]) -> list[Any]:
         raise AnsibleFilterError(str(error)) from error
 
 
+def steps_unsaid(migration: dict[str, Any], now: list[str], recorded: list[Any]) -> list[Any]:
+    """Steps of a `migration` that a database at the heads `now` has behind it, and that the record does not have as done."""
+    return migration_plan.steps_unsaid(plain(migration), plain(now), plain(recorded))
+
+
 def trial_name(database: str) -> str:
     return names.trial_name(plain(database), runs.stamp_of(new_run_id("migration")))
 
@@ -278,6 +283,7 @@ class FilterModule:
             "plan_migration": plan_migration,
             "plan_undo_migration": plan_undo_migration,
             "steps_left": steps_left,
+            "steps_unsaid": steps_unsaid,
             "trial_name": trial_name,
             "unforeseen": unforeseen,
             "plan_text": lambda value: plan.text(plain(value)),

@@ -79,6 +79,12 @@ options:
     type: list
     elements: str
     default: []
+  proxy_learns_s:
+    description:
+      - Seconds between the health of the new containers and the stop of the old ones, in which the proxy learns of the new ones. Longer
+        than it remembers an address, such as C(valid=) of nginx's resolver says.
+    type: float
+    default: 3
   wait_s:
     description: Seconds within which a container must be healthy.
     type: float
@@ -193,6 +199,7 @@ ARGUMENT_SPEC = {
     "git_tag": {"type": "str", "default": "v{version}"},
     "rolling": {"type": "list", "elements": "str", "default": []},
     "proxy_reload": {"type": "list", "elements": "str", "default": []},
+    "proxy_learns_s": {"type": "float", "default": 3},
     "wait_s": {"type": "float", "default": 60},
     "logins": {"type": "list", "elements": "dict", "default": [], "no_log": True},
     "client": {"type": "list", "elements": "str", "default": ["docker"]},
@@ -229,6 +236,7 @@ def bring(params, check_mode):
             rolling=params["rolling"],
             wait_s=params["wait_s"],
             proxy_reload=params["proxy_reload"],
+            proxy_learns_s=params["proxy_learns_s"],
         )
         return _bring(project, params["state"], params["version"], params, check_mode)
 

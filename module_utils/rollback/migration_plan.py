@@ -147,6 +147,19 @@ def steps_left(steps: Sequence[Mapping[str, Any]], start: Sequence[str], now: Se
     return list(steps[states.index(sorted(now)) :])
 
 
+def steps_unsaid(
+    migration: Mapping[str, Any], now: Sequence[str], recorded: Sequence[Mapping[str, Any]]
+) -> List[Mapping[str, Any]]:
+    """Steps of a plan's `migration` that a database at the heads `now` has behind it, and that `recorded` (see
+    `journal.steps_of`) does not have as done: what ran them was cut off before it could say so."""
+    states = [sorted(step["heads"]) for step in migration["steps"]]
+    if sorted(now) not in states:
+        return []
+    said = {step["name"] for step in recorded if step["status"] == "done"}
+    behind = migration["steps"][: states.index(sorted(now)) + 1]
+    return [step for step in behind if f"{migration['direction']} {step['revision']}" not in said]
+
+
 def _plan(
     request: Request,
     titles: Sequence[Tuple[str, str, str, str]],

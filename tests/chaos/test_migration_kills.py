@@ -60,6 +60,18 @@ def test_the_controller_dies(place, before, deaths):
     goes_back(place, run, before)
 
 
+def test_a_revision_that_was_taken_back_when_nobody_could_note_it_counts(place, before):
+    """Its commit was the last that the server did before it, or the run, died."""
+    kill_controller_at(place, "began", f"down {MIDDLE}", **MIGRATION, **QUICK)
+    run = newest_run(place)
+    with place.lab.connect("hunter") as connection:
+        connection.execute("ALTER TABLE leads DROP COLUMN source")
+        connection.execute("DROP TABLE campaigns")
+        connection.execute("UPDATE alembic_version SET version_num = %s", [GOOD_HEAD])
+    finishes(place, run)
+    goes_back(place, run, before)
+
+
 @pytest.mark.parametrize("step", ["salvage", f"down {PHONES}"])
 def test_postgresql_dies(place, before, step):
     """It comes back within seconds, and the run puts the schema back where it was, or the next attempt finishes it."""

@@ -196,3 +196,14 @@ def test_the_undo_goes_up_the_same_way_from_wherever_the_database_is():
 )
 def test_a_run_that_was_cut_off_goes_on_from_where_the_database_is(now, left):
     assert [entry["revision"] for entry in migration_plan.steps_left(STEPS, ["ccc"], now)] == left
+
+
+@pytest.mark.parametrize(
+    ("now", "unsaid"),
+    [(["ccc"], []), (["bbb"], []), (["aaa"], ["bbb"]), (["zzz"], [])],
+    ids=["begin", "middle", "end", "elsewhere"],
+)
+def test_what_was_done_and_could_not_say_so_is_read_from_the_database(now, unsaid):
+    recorded = [{"name": "down ccc", "status": "done"}, {"name": "down bbb", "status": "failed"}]
+    migration = {"direction": "down", "steps": STEPS}
+    assert [entry["revision"] for entry in migration_plan.steps_unsaid(migration, now, recorded)] == unsaid

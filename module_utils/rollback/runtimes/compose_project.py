@@ -33,6 +33,7 @@ class Project:
     rolling: List[str] = field(default_factory=list)
     wait_s: float = 60
     proxy_reload: List[str] = field(default_factory=list)
+    proxy_learns_s: float = 3
     root: Optional[Path] = None
     variables: Mapping[str, str] = field(default_factory=dict)
 

@@ -159,6 +159,8 @@ def _roll(project: Project, service: str, config: Mapping[str, Any], image: str)
                 project.docker.ask("rm", "--force", container.id)
         raise
     _reload(project)
+    # A proxy that knows the old addresses alone would have nowhere to go.
+    time.sleep(project.proxy_learns_s if old else 0)
     for container in old:
         project.docker.ask("stop", container.id)
         project.docker.ask("rm", container.id)
