@@ -105,7 +105,7 @@ def restore_beside(bench: Bench, backup: Path) -> tuple[Timed, int]:
     """The first half of ours, which nobody notices: prove, create, load, settings, analyse, compare. Also the new OID."""
     server, tools, timed = bench.server, bench.tools, Timed()
     with timed.part("prove"):
-        proof.prove(backup, VERSION_TABLE, tools)
+        proof.prove(backup, VERSION_TABLE, tools, proof.Terms(rows=False))  # as for every restore beside
     request = restore.Request(NAME, INTO, backup, JOBS, VERSION_TABLE, application_role=OWNER)
     with server.connect() as connection:
         restored = restore.beside(server, connection, tools, request, _StepsAsParts(timed))

@@ -6,7 +6,8 @@ DOCUMENTATION = r"""
 module: backup_proof
 short_description: Read a backup whole, compare it with its manifest, and find what the server lacks for it
 description:
-  - Checks every checksum, then reads the dump from its first byte to its last and compares the rows of every table.
+  - Checks every checksum, then reads the dump from its first byte to its last and compares the rows of every table. With
+    O(strategy=beside), the rows of an archive in pg_dump's custom format are left to the restore, which counts them before the swap.
   - A truncated or damaged dump, a dump of something else, and one that reaches beyond its database are refused. It changes nothing.
   - Of a snapshot, the copy that its manifest is about must still be on the server. Its rows are counted by the restore.
   - Then the server is asked for the roles, extensions, locales, tablespaces and settings that the dump names, and for room.
@@ -160,7 +161,7 @@ def prove(params, check_mode):
     if params["manifest"]:
         manifest, needs, judged = Manifest.from_dict(params["manifest"]), Requirements(), False
     else:
-        terms = Terms(params["allow"], params["keyring"], params["judge"])
+        terms = Terms(params["allow"], params["keyring"], params["judge"], rows=params["strategy"] == "in_place")
         manifest, needs, judged = proof.prove(path, params["version_table"], tools, terms)
     with server.connect(params["database"]) as connection:
         problems, notes = lacking.find(connection, needs), lacking.too_mighty(connection)

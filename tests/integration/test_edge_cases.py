@@ -15,6 +15,7 @@ from servers import OWNER, READER, Awkward
 
 from ansible.module_utils.rollback.backups import create, proof
 from ansible.module_utils.rollback.backups import manifest as manifests
+from ansible.module_utils.rollback.backups.proof import Terms
 from ansible.module_utils.rollback.census import DEFAULT_VERSION_TABLE
 from ansible.module_utils.rollback.errors import RollbackError
 from ansible.module_utils.rollback.journal import Journal, NoJournal
@@ -57,6 +58,22 @@ def test_a_dump_that_would_go_to_the_original_database_is_refused(awkward, tmp_p
         proof.read_whole(plain, DEFAULT_VERSION_TABLE, awkward.tools)
     # An archive holds the same words, and they count only where pg_restore is asked to create: it never is.
     assert proof.read_whole(archive, DEFAULT_VERSION_TABLE, awkward.tools).found == {}
+
+
+@one_version_tells
+def test_rows_that_are_left_to_the_restore_are_counted_before_the_swap(awkward, tmp_path):
+    """Where the checksums are right, the rows of an archive are read once: while they are loaded."""
+    with awkward.database():
+        backup = back_up(awkward, tmp_path)
+        dumped_by_hand(awkward, backup, "--format=custom", "--exclude-table-data=public.child")
+        remake_checksums(backup)
+        assert proof.prove(backup, DEFAULT_VERSION_TABLE, awkward.tools, Terms(rows=False)).manifest
+        with pytest.raises(RollbackError, match=r"What was restored is not what was backed up: .*public\.child"):
+            bring_back(awkward, backup)
+        backup.write_bytes(backup.read_bytes()[:-2000])
+        remake_checksums(backup)
+        with pytest.raises(RollbackError, match="cannot be read to its end"):
+            proof.prove(backup, DEFAULT_VERSION_TABLE, awkward.tools, Terms(rows=False))
 
 
 @one_version_tells

@@ -48,9 +48,7 @@ class _Contents:
 
 def read_rows(backup: Path, version_table: str) -> List[DumpFacts]:
     """Rows and revisions of each table. Raises UnknownArchive, or EOFError or zlib.error where rows are damaged."""
-    if backup.is_dir():
-        raise UnknownArchive
-    with backup.open("rb") as file:
+    with _opened(backup) as file:
         contents = _contents(_Reader(file))
         blocks = _blocks(file, contents)
     with ThreadPoolExecutor(min(_THREADS, os.cpu_count() or 1)) as threads:
@@ -59,9 +57,17 @@ def read_rows(backup: Path, version_table: str) -> List[DumpFacts]:
 
 
 def statements(backup: Path) -> List[bytes]:
-    """The definition of every entry. Raises UnknownArchive or EOFError."""
-    with backup.open("rb") as file:
-        return _contents(_Reader(file)).statements
+    """The definition of every entry, where every block of rows is there, too. Raises UnknownArchive or EOFError."""
+    with _opened(backup) as file:
+        contents = _contents(_Reader(file))
+        _blocks(file, contents)
+        return contents.statements
+
+
+def _opened(backup: Path) -> IO[bytes]:
+    if backup.is_dir():
+        raise UnknownArchive
+    return backup.open("rb")
 
 
 def _read_block(backup: Path, contents: _Contents, version_table: str, block: Tuple[int, int, int]) -> DumpFacts:

@@ -25,7 +25,7 @@ _INSERT = re.compile(rb"INSERT INTO ")
 
 @dataclass
 class DumpFacts:
-    """`rows` counts the COPY lines of each table, `bytes` all of the dump as SQL.
+    """`rows` counts the COPY lines of each table, `bytes` all of the dump as SQL; neither is known where they were not read.
 
     `found` is what it says beyond what restores one database, by kind (scan.KINDS); `needs` is what the server must have.
     """
@@ -36,6 +36,7 @@ class DumpFacts:
     complete: bool = False
     inserts: bool = False
     bytes: int = 0
+    rows_counted: bool = True
     rows: Dict[str, int] = field(default_factory=dict)
     sequences: Dict[str, Optional[int]] = field(default_factory=dict)
     alembic_heads: Optional[List[str]] = None

@@ -18,6 +18,7 @@ from ansible.module_utils.rollback.errors import RollbackError
 
 WINDOW = 64 * 1024 * 1024
 _BLOCK = 1024 * 1024
+_FLUSH_EVERY = 64 * 1024 * 1024
 
 
 class Landing:
@@ -40,20 +41,18 @@ class Landing:
         self._error: Optional[BaseException] = None
         self._ended = False
         self._digest = hashlib.sha256()
-        self._hashed = 0
-        self._hasher = threading.Thread(target=self._hash, daemon=True)
+        self._hashed = self._flushed = 0
+        self._followers = [threading.Thread(target=does, daemon=True) for does in (self._hash, self._flush)]
 
     def __enter__(self) -> "Landing":
-        self._hasher.start()
+        for follower in self._followers:
+            follower.start()
         return self
 
     def __exit__(
         self, kind: Optional[Type[BaseException]], error: Optional[BaseException], trace: Optional[TracebackType]
     ) -> None:
-        with self._changed:
-            self._ended = True
-            self._changed.notify_all()
-        self._hasher.join()
+        self._end()
         os.close(self._file)
 
     def again(self) -> int:
@@ -84,6 +83,7 @@ class Landing:
         """Wait until all is hashed, cut what is too long, flush it to disk, and return the SHA-256."""
         with self._changed:
             self._changed.wait_for(lambda: self._hashed >= self._size or self._error)
+        self._end()
         if self._error:
             raise self._error
         try:
@@ -112,9 +112,33 @@ class Landing:
                 with self._changed:
                     self._changed.notify_all()
         except (OSError, RollbackError) as error:
+            self._fail(error)
+
+    def _flush(self) -> None:
+        """Follows too, so that the disk writes while pieces come and little is left for the end."""
+        while True:
             with self._changed:
-                self._error = error
-                self._changed.notify_all()
+                self._changed.wait_for(lambda: self._hashed - self._flushed >= _FLUSH_EVERY or self._ended)
+                if self._ended:
+                    return
+                self._flushed = self._hashed
+            try:
+                os.fdatasync(self._file)
+            except OSError as error:  # the kernel says it once
+                self._fail(self._unwritable(error))
+                return
+
+    def _end(self) -> None:
+        with self._changed:
+            self._ended = True
+            self._changed.notify_all()
+        for follower in self._followers:
+            follower.join()
+
+    def _fail(self, error: BaseException) -> None:
+        with self._changed:
+            self._error = error
+            self._changed.notify_all()
 
     def _unwritable(self, error: OSError) -> RollbackError:
         return RollbackError(
