@@ -73,7 +73,8 @@ class Landing:
             self._ahead[offset] = offset + len(block)
             while self.frontier in self._ahead:
                 self.frontier = self._ahead.pop(self.frontier)
-            self._changed.notify_all()
+            if self.frontier - self._hashed >= _BLOCK or self.frontier >= self._size:
+                self._changed.notify_all()
 
     def room(self, end: int) -> bool:
         """Whether what goes up to `end` is within the window."""
@@ -99,7 +100,9 @@ class Landing:
         try:
             while self._hashed < self._size:
                 with self._changed:
-                    self._changed.wait_for(lambda: self.frontier > self._hashed or self._ended)
+                    self._changed.wait_for(
+                        lambda: self.frontier - self._hashed >= _BLOCK or self.frontier >= self._size or self._ended
+                    )
                     if self._ended:
                         return
                     until = min(self.frontier, self._size)

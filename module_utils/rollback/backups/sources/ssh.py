@@ -24,6 +24,7 @@ from ansible.module_utils.rollback.backups.sources.source import Unreachable
 ANSWER_WITHIN_S = 15
 # The quickest ciphers on processors with AES instructions; any other that the server wants comes after them.
 _CIPHERS = "^aes128-gcm@openssh.com,aes256-gcm@openssh.com"
+_BUFFER = 2 * 1024 * 1024
 _KNOWN_HOSTS = ("~/.ssh/known_hosts", "/etc/ssh/ssh_known_hosts")
 
 
@@ -69,6 +70,7 @@ def connect(login: Login) -> Connection:
 
 def _by_program(program: str, login: Login) -> Connection:
     ours, theirs = socket.socketpair()
+    theirs.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _BUFFER)  # so that neither waits for the other at each block
     key, key_file = _in_memory(login.private_key) if login.private_key else (-1, login.key_file)
     process = subprocess.Popen(
         _argv(program, login, key_file),
