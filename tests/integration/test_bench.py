@@ -58,6 +58,13 @@ def test_a_plain_dump_is_loaded_every_way():
     assert 0 < found["computed_8_cores_s"] < found["ours_s"]
 
 
+def test_the_defaults_of_a_load_are_compared_with_others():
+    found = figures("--rounds", "1", bench="load_defaults")
+    assert found["default_s"] > 0
+    assert all(ratio > 0 for ratio in found.values())
+    assert {"default_vs_pg_restore", "four_connections_vs_default", "commits_that_wait_vs_default"} <= found.keys()
+
+
 def test_a_snapshot_is_restored():
     found = figures(bench="snapshot_restore")
     parts = sum(found[f"snapshot_{part}_s"] for part in ("prove", "settings", "compare", "swap"))

@@ -8,5 +8,11 @@ def test_memory_is_shared_by_the_jobs_and_never_less_than_postgresql_takes_by_it
     assert dict(load_settings(jobs))["maintenance_work_mem"] == memory
 
 
+@pytest.mark.parametrize(("jobs", "cores", "workers"), [(2, 2, "0"), (4, 2, "0"), (2, 8, None), (1, 1, None)])
+def test_an_index_has_no_workers_of_its_own_where_the_jobs_take_every_processor(jobs, cores, workers, monkeypatch):
+    monkeypatch.setattr("os.cpu_count", lambda: cores)
+    assert dict(load_settings(jobs)).get("max_parallel_maintenance_workers") == workers
+
+
 def test_client_programs_are_told_in_one_line():
     assert as_options([("a", "1"), ("b", "off")]) == "-c a=1 -c b=off"

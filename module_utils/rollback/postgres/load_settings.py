@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import List, Tuple
 
 # For building an index: all sessions together, and each at least. PostgreSQL takes 64 MB where nobody says otherwise. Indexes
@@ -14,7 +15,10 @@ def load_settings(jobs: int) -> List[Tuple[str, str]]:
 
     Every role may set them, and they end with the session: nothing of the server or the database is changed.
     """
+    # Where the sessions take every processor, workers of one index would only take it from another (bench/README.md).
+    crowded = jobs >= (os.cpu_count() or 1)
     return [
+        *([("max_parallel_maintenance_workers", "0")] if crowded and jobs > 1 else []),
         ("maintenance_work_mem", f"{max(_AT_LEAST_MB, _MEMORY_MB // max(jobs, 1))}MB"),
         # Loading need not wait for the disk at each of its commits. The next commit of a session without this setting, such
         # as that of ANALYZE, flushes all that was written before it: before the load counts as done, it is on the disk.
