@@ -176,6 +176,18 @@ def test_a_dump_of_insert_statements_loads_through_a_restricted_psql(awkward, tm
 
 
 @one_version_tells
+@pytest.mark.timeout(120)
+def test_a_tar_archive_is_walked_to_its_end_before_pg_restore_may_go_round_in_it_for_ever(awkward, tmp_path):
+    with awkward.database():
+        whole = dumped(awkward, tmp_path / "tar", "--format=tar").read_bytes()
+    cut = tmp_path / "monday.tar"
+    for share in range(1, 40):
+        cut.write_bytes(whole[: len(whole) * share // 40])
+        with pytest.raises(RollbackError, match=r"cannot be read to its end"):
+            proof.read_whole(cut, DEFAULT_VERSION_TABLE, awkward.tools)
+
+
+@one_version_tells
 def test_what_a_database_itself_holds_is_told_when_it_is_backed_up(awkward, tmp_path):
     """In quiet times, and not when it has to be restored."""
     with awkward.database():

@@ -49,6 +49,7 @@ _ARCHIVE, _ARCHIVE_KIND = b"PGDMP", 10  # the byte that says how pg_dump laid an
 _CUSTOM_KIND, _CONTENTS = b"\x01", "toc.dat"
 _TAR_MAGIC, _TAR_MAGIC_AT = b"ustar", 257
 SNAPSHOT_MAGIC = b'{"snapshot": '
+_TAR_END = bytes(2 * 512)
 _HEAD = 512
 _UNPACKED = ".unpacked-"
 _SPARE = 64 * 1024 * 1024  # what unpacking leaves free: others write to the same disk
@@ -123,6 +124,8 @@ def unwrapped(backup: Path) -> Iterator[Path]:
     """
     contents = look(backup)
     if not contents.wrapped:
+        if contents.format == TAR:
+            _walk_tar(backup)
         yield backup
         return
     _sweep(backup.parent)
@@ -137,6 +140,8 @@ def unwrapped(backup: Path) -> Iterator[Path]:
                     room.write(file, to)
         except DAMAGE as error:
             raise unreadable(backup, error) from error
+        if contents.format == TAR:
+            _walk_tar(to)
         yield to
 
 
@@ -215,6 +220,19 @@ def _unpack(backup: Path, contents: Contents, to: Path, room: "_Room") -> None:
             file = archive.extractfile(member)
             if file:
                 room.write(file, to / path.name if contents.format == DIRECTORY else to)
+
+
+def _walk_tar(backup: Path) -> None:
+    """From one file of pg_dump's own tar archive to the next, up to its end: where it breaks off, pg_restore may go round for ever."""
+    try:
+        with backup.open("rb") as file, tarfile.open(fileobj=file, mode="r:") as archive:
+            for _ in archive:
+                pass
+            file.seek(archive.offset)
+            if file.read(len(_TAR_END)) != _TAR_END:
+                raise EOFError("the tar archive breaks off")
+    except DAMAGE as error:
+        raise unreadable(backup, error) from error
 
 
 class _Room:
