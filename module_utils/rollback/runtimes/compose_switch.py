@@ -19,7 +19,8 @@ from ansible.module_utils.rollback.words import listed
 _LOOK_EVERY_S = 0.2
 # How long a container without a health check has to run, and not restart, until it is believed.
 _SETTLED_S = 3
-_UP = ("up", "--detach", "--no-deps", "--no-build", "--pull", "never")
+_ONLY_THESE = ("--no-deps", "--no-build", "--pull", "never")
+_UP = ("up", "--detach", *_ONLY_THESE)
 
 
 def stop(project: Project) -> State:
@@ -88,6 +89,12 @@ def _up(project: Project, target: Mapping[str, str], wait: bool = True) -> List[
     for service in rolling:
         actions += _roll(project, service, config[service], target.get(service, ""))
     rest = [service for service in services if service not in rolling]
+    # Those that somebody waits for come first: nothing else takes the processors while they start.
+    for service in [service for service in rest if wait and config[service].get("ports")]:
+        exchanged = _exchange(project, service, config[service], target.get(service, ""))
+        if exchanged:
+            actions += exchanged
+            rest.remove(service)
     if rest:
         actions += _recreate(project, rest, wait)
     wrong = [
@@ -125,6 +132,39 @@ def _recreate(project: Project, services: List[str], wait: bool) -> List[str]:
     return [f"recreated {one.name}" for one in project.containers(*services) if one.id not in before]
 
 
+def _exchange(project: Project, service: str, config: Mapping[str, Any], image: str) -> List[str]:
+    """Make the new container while the old one still runs, so that only a stop and a start lie between the two.
+
+    Empty where that cannot be done, or need not. What fails is taken away, and the old container is started again.
+    """
+    found = project.containers(service)
+    addresses = [network for network in (config.get("networks") or {}).values() if (network or {}).get("ipv4_address")]
+    if len(found) != 1 or not found[0].running or not image or config.get("container_name") or addresses:
+        return []
+    (old,) = found
+    # Compose hands anonymous volumes on to the container that takes a place, and to no other.
+    if old.anonymous_volumes or _is(project.docker, old, image):
+        return []
+    try:
+        project.compose("up", "--no-start", *_ONLY_THESE, "--no-recreate", "--scale", f"{service}=2", service)
+    except RollbackError:
+        _remove_but(project, service, {old.id})
+        return []
+    try:
+        new = [one for one in project.containers(service) if one.id != old.id]
+        project.docker.ask("stop", old.id)
+        project.docker.ask("start", *(one.id for one in new))
+        _wait_well(project, service, {old.id})
+    except RollbackError:
+        _remove_but(project, service, {old.id})
+        project.docker.ask("start", old.id)
+        raise
+    project.docker.ask("rm", old.id)
+    for one in new:
+        project.docker.ask("rename", one.id, old.name)  # whoever calls it by its name still finds it
+    return [f"exchanged {old.name}"]
+
+
 def _settle(project: Project, services: List[str], but: Set[str]) -> None:
     """Nobody asks a container without health check; so it is looked at until it has run for a while."""
     deadline = time.monotonic() + _SETTLED_S
@@ -154,9 +194,7 @@ def _roll(project: Project, service: str, config: Mapping[str, Any], image: str)
         project.compose(*_UP, "--no-recreate", "--scale", f"{service}={len(old) + max(len(old), 1)}", service)
         new = _wait_well(project, service, known)
     except RollbackError:
-        for container in project.containers(service):
-            if container.id not in known:
-                project.docker.ask("rm", "--force", container.id)
+        _remove_but(project, service, known)
         raise
     _reload(project)
     # A proxy that knows the old addresses alone would have nowhere to go.
@@ -166,6 +204,12 @@ def _roll(project: Project, service: str, config: Mapping[str, Any], image: str)
         project.docker.ask("rm", container.id)
     _reload(project)
     return [f"started {one.name} beside" for one in new] + [f"stopped {one.name}" for one in old]
+
+
+def _remove_but(project: Project, service: str, known: Set[str]) -> None:
+    for container in project.containers(service):
+        if container.id not in known:
+            project.docker.ask("rm", "--force", container.id)
 
 
 def _wait_well(project: Project, service: str, known: Set[str]) -> List[Container]:

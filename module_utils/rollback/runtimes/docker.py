@@ -14,6 +14,7 @@ from ansible.module_utils.rollback.errors import RollbackError
 
 # Before the names of the labels by which Compose knows its containers.
 COMPOSE = "com.docker.compose"
+_ANONYMOUS = re.compile("[0-9a-f]{64}")  # what a volume is called that nobody gave a name
 
 
 @dataclass(frozen=True)
@@ -141,6 +142,7 @@ class Container:
     health: str
     restarts: int = 0
     said: str = ""
+    anonymous_volumes: bool = False
 
     @classmethod
     def of(cls, found: Mapping[str, Any]) -> "Container":
@@ -157,6 +159,9 @@ class Container:
             running=bool(state["Running"]) and not state.get("Restarting"),
             health=str((state.get("Health") or {}).get("Status", "")),
             restarts=int(found.get("RestartCount") or 0),
+            anonymous_volumes=any(
+                _ANONYMOUS.fullmatch(str(mount.get("Name", ""))) for mount in found.get("Mounts") or ()
+            ),
             said=str(state.get("Error") or (f"exit code {state['ExitCode']}" if not state["Running"] else "")),
         )
 
