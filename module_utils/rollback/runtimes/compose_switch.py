@@ -16,7 +16,8 @@ from ansible.module_utils.rollback.runtimes.compose_project import Project, Stat
 from ansible.module_utils.rollback.runtimes.docker import Container, Docker
 from ansible.module_utils.rollback.words import listed
 
-_LOOK_EVERY_S = 0.2
+# Asking takes processor time that what starts could use; so not at once, and not often.
+_LOOK_EVERY_S = 1.0
 # How long a container without a health check has to run, and not restart, until it is believed.
 _SETTLED_S = 3
 _ONLY_THESE = ("--no-deps", "--no-build", "--pull", "never")
@@ -215,13 +216,13 @@ def _remove_but(project: Project, service: str, known: Set[str]) -> None:
 def _wait_well(project: Project, service: str, known: Set[str]) -> List[Container]:
     deadline = time.monotonic() + project.wait_s
     while True:
+        time.sleep(_LOOK_EVERY_S)
         new = [one for one in project.containers(service) if one.id not in known]
         if new and all(container.well for container in new):
             _settle(project, [service], known)
             return new
         if time.monotonic() > deadline or any(not one.running and one.said for one in new):
             raise _failed(project, [service], known, f"{service} did not start.")
-        time.sleep(_LOOK_EVERY_S)
 
 
 def _reload(project: Project) -> None:
