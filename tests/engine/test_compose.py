@@ -118,6 +118,24 @@ def test_a_service_of_the_bad_version_is_stopped_and_a_neighbour_is_not(project)
     assert running == {"api-1", "worker-1", "store-1", "guest-1"}
 
 
+def test_a_container_with_a_port_is_made_before_the_old_one_stops_and_keeps_its_name(project):
+    done = switched(project)
+    assert f"exchanged {project.name}-api-1" in done["actions"]
+    exchanged = project.containers()
+    assert [name for name in exchanged if "-api-" in name] == [f"{project.name}-api-1"]
+    assert project.answers() == GOOD
+    project.compose("up", "--detach", "--no-deps", "--pull", "never", "api")
+    assert project.containers() == exchanged  # Compose takes it for its own, and for up to date
+
+
+def test_what_an_anonymous_volume_holds_is_handed_on(project):
+    project.up(BAD, api={"volumes": ["/kept"]})
+    engine.docker("exec", f"{project.name}-api-1", "touch", "/kept/this")
+    done = switched(project)
+    assert f"recreated {project.name}-api-1" in done["actions"]
+    assert engine.docker("exec", f"{project.name}-api-1", "ls", "/kept").strip() == "this"
+
+
 def test_stop_and_start(project):
     assert bring(project, "stopped")["changed"] is True
     assert {name.split("-")[-2] for name in project.containers()} == {"store"}
