@@ -185,7 +185,7 @@ chosen:
   description: The backup asked for; empty where none was.
   returned: success
   type: dict
-unreachable:
+unasked:
   description: A sentence about each source that could not be asked, by its name.
   returned: success
   type: dict
@@ -240,7 +240,7 @@ def look(params, check_mode):
         ],
         "others": [candidate.as_dict() for candidate in found if candidate.reason],
         "chosen": described(chosen, by_backup) if chosen else {},
-        "unreachable": elsewhere.unreachable,
+        "unasked": elsewhere.unreachable,
         "removed": [candidate.name for candidate in expired],
     }
 

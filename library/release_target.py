@@ -197,7 +197,7 @@ backup:
   returned: success
   type: dict
   sample: {name: backup_pre_v1.1.0_20261122_030100.dump, path: /var/backups/hunter/backup_pre_v1.1.0_20261122_030100.dump, bytes: 6606028}
-unreachable:
+unasked:
   description: A sentence about each source that could not be asked, by its name; for a restore.
   returned: success
   type: dict
@@ -235,10 +235,10 @@ def resolve(params, check_mode):
         point = targets.for_migration(
             environment, params["running_versions"], params["release"], params["heads"], params["version"]
         )
-        return {"changed": False, "release_point": point.as_dict(), "backup": {}, "unreachable": {}}
+        return {"changed": False, "release_point": point.as_dict(), "backup": {}, "unasked": {}}
     if params["method"] == "app":
         point = targets.for_app(environment, params["running_versions"], params["release"], params["version"])
-        return {"changed": False, "release_point": point.as_dict(), "backup": {}, "unreachable": {}}
+        return {"changed": False, "release_point": point.as_dict(), "backup": {}, "unasked": {}}
     target = targets.for_restore(
         environment,
         Path(params["backup_dir"]),

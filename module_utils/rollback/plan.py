@@ -177,7 +177,7 @@ def for_restore(
             *_warnings(point, live, then),
             *([_UNPROVEN.format(backup["name"])] if proof["judged"] else []),
             *_unmarked(point, database),
-            *(f"Source {name} could not be asked: {said}" for name, said in target.get("unreachable", {}).items()),
+            *(f"Source {name} could not be asked: {said}" for name, said in target.get("unasked", {}).items()),
             *proof["notes"],
             *database.get("notes", []),
         ],

@@ -31,7 +31,7 @@ class Target:
         return {
             "release_point": self.release_point.as_dict(),
             "backup": self.backup.as_dict(),
-            "unreachable": dict(self.unreachable),
+            "unasked": dict(self.unreachable),
         }
 
 

@@ -84,6 +84,12 @@ def test_the_examples_would_run(name):
 
 
 @each_module
+def test_no_result_is_called_as_what_ansible_takes_for_its_own(name):
+    """A result with such a key ends the host, whatever is in it."""
+    assert yaml.safe_load(loaded(name).RETURN).keys().isdisjoint({"unreachable", "failed", "skipped", "exception"})
+
+
+@each_module
 def test_what_it_returns_is_described(name):
     for key, entry in yaml.safe_load(loaded(name).RETURN).items():
         assert entry["description"], key

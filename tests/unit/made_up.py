@@ -150,7 +150,7 @@ def restore_plan(
             "release_point": (the_point or point()).as_dict(),
             "backup": {"name": BACKUP, "path": f"/backups/{BACKUP}", "bytes": 6_606_028, "format": backup_format}
             | (elsewhere or {}),
-            "unreachable": unreachable or {},
+            "unasked": unreachable or {},
         },
         {
             "manifest": manifest(census=then or census()).as_dict(),
