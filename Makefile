@@ -60,7 +60,11 @@ setup-dev: setup $(VENV)/.dev ## Add the tools for tests and lint to .venv
 
 .PHONY: test
 test: setup-dev ## Run every test this machine can run, and say which real parts are missing (TEST_ARGS="-k swap")
-	$(PYTEST) tests/unit tests/contract tests/integration $(TEST_ARGS)
+	$(PYTEST) -m "not long" tests/unit tests/contract tests/integration $(TEST_ARGS)
+
+.PHONY: runs
+runs: setup-dev ## More whole runs: fleets, remote backups, snapshots, downgrades, interruptions, and that each benchmark runs
+	$(PYTEST) -m long tests/integration $(TEST_ARGS)
 
 .PHONY: chaos
 chaos: setup-dev ## Kill what takes part in a run, cut connections and fill disks, at every point (TEST_ARGS="-k module")

@@ -8,7 +8,7 @@ import pytest
 from downgrades import BAD, BAD_HEAD, GOOD, GOOD_HEAD, MIDDLE, PHONES, QUICK, in_the_way, roll_back
 from place import made
 
-pytestmark = [pytest.mark.postgres, pytest.mark.slow, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.postgres, pytest.mark.slow, pytest.mark.long, pytest.mark.timeout(900)]
 
 
 @pytest.fixture(scope="module")
