@@ -24,7 +24,7 @@ from secure_shell import SecureShell  # noqa: E402
 
 SIZES = (1, 10, 50, 100)
 # At most, each.
-BARS = {"seconds_100": 240, "tasks_per_host": 8, "growth": 1.05}
+BARS = {"seconds_100": 240, "tasks_per_host": 8, "growth": 1.0}
 
 # Many connections at once, and a line in the log for each command that comes through one.
 SSHD = """
