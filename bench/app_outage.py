@@ -34,8 +34,8 @@ def plan_page(project: Containers) -> None:
     project.compose("up", "-d")
 
 
-def ours(project: Containers, rolling: tuple[str, ...] = ()) -> None:
-    """What the playbook runs on an application host: three calls of one module."""
+def ours(project: Containers, prestarted: tuple[str, ...] = ("api",), rolling: tuple[str, ...] = ()) -> None:
+    """What the playbook runs on an application host: three calls of one module. Hunter may be started before its turn."""
     given = {
         **{name: option.get("default") for name, option in compose_application.ARGUMENT_SPEC.items()},
         "directory": str(project.directory),
@@ -46,6 +46,7 @@ def ours(project: Containers, rolling: tuple[str, ...] = ()) -> None:
         "version": GOOD,
         "wait_s": 180,  # a busy machine must not be taken for a version that is not well
         "wanted": dict.fromkeys(SERVICES, project.digests[GOOD]),
+        "prestarted": list(prestarted),
         "rolling": list(rolling),
         "proxy_reload": ["proxy", "nginx", "-s", "reload"] if rolling else [],
     }
@@ -54,6 +55,10 @@ def ours(project: Containers, rolling: tuple[str, ...] = ()) -> None:
         sys.exit("\n".join(found["problems"]))
     for state in ("fetched", "switched"):
         compose_application.bring({**given, "state": state, "target": found["target"]}, check_mode=False)
+
+
+def ours_not_prestarted(project: Containers) -> None:
+    ours(project, prestarted=())
 
 
 def ours_rolling(project: Containers) -> None:
@@ -72,13 +77,16 @@ def visited(project: Containers, way: Callable[[Containers], None], patience_s: 
     return took, visitor
 
 
+WAYS = (("plan page", plan_page), ("ours", ours), ("ours, not prestarted", ours_not_prestarted))
+
+
 def measure(project: Containers, rounds: int) -> dict[str, float]:
     """Each way `rounds` times, in turn; of its outages the median counts."""
     outages: dict[str, list[float]] = {}
     failed = longest = asked = 0.0
     for number in range(1, rounds + 1):
         for image in (COLD, WARM):
-            for name, way in (("plan page", plan_page), ("ours", ours)):
+            for name, way in WAYS:
                 project.release_badly(good_is_here=image == WARM)
                 took, visitor = visited(project, way)
                 away = visitor.outage(GOOD)
@@ -102,6 +110,7 @@ def measure(project: Containers, rounds: int) -> dict[str, float]:
             f"outage_{image}_s": middle[f"ours {image}"],
             f"outage_{image}_baseline_s": middle[f"plan page {image}"],
             f"outage_{image}_ratio": middle[f"ours {image}"] / middle[f"plan page {image}"],
+            f"not_prestarted_{image}_ratio": middle[f"ours, not prestarted {image}"] / middle[f"plan page {image}"],
         }
     return figures
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import http.client
 import multiprocessing
+import threading
 import time
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -57,21 +58,32 @@ class Visitor:
 
 
 def _visit(pipe: Connection, port: int, patience_s: float) -> None:
+    """Asks at every beat, whether or not the requests before have been answered: one that hangs must hide nothing."""
     right: list[tuple[float, str]] = []
     failed: list[tuple[float, str]] = []
-    asked_to_stop = 0.0
-    while not asked_to_stop or (right[-1][0] < asked_to_stop and time.monotonic() < asked_to_stop + PATIENCE_S):
-        began = time.monotonic()
+
+    def request(began: float) -> None:
         try:
             right.append((began, _ask(port, patience_s)))
-            if len(right) == 1:
-                pipe.send("ready")
         except (OSError, http.client.HTTPException) as error:
             failed.append((began, str(error) or type(error).__name__))
-        if right and not asked_to_stop and pipe.poll():
+
+    requests: list[threading.Thread] = []
+    ready, asked_to_stop = False, 0.0
+    while not asked_to_stop or (max(right)[0] < asked_to_stop and time.monotonic() < asked_to_stop + PATIENCE_S):
+        began = time.monotonic()
+        requests = [one for one in requests if one.is_alive()]
+        requests.append(threading.Thread(target=request, args=(began,)))
+        requests[-1].start()
+        if right and not ready:
+            pipe.send("ready")
+            ready = True
+        if ready and not asked_to_stop and pipe.poll():
             asked_to_stop = time.monotonic()
         time.sleep(max(0.0, began + EVERY_S - time.monotonic()))
-    pipe.send((right, failed))
+    for one in requests:
+        one.join()
+    pipe.send((sorted(right), sorted(failed)))
 
 
 def _ask(port: int, patience_s: float) -> str:

@@ -74,6 +74,15 @@ options:
     type: list
     elements: str
     default: []
+  prestarted:
+    description:
+      - Services with a port on the host that may start before they can reach anything. The new container starts, on a network of its
+        own, while the old one still serves, and is connected when that one has stopped; so its start-up is not part of the outage.
+      - For processes that wait for what they need and do not give up, and that may share their volumes with the old one for a moment.
+        What does not accept connections within O(wait_s) is started after the old one instead.
+    type: list
+    elements: str
+    default: []
   proxy_reload:
     description: Service of the proxy, and the command in it that lets it see new containers, such as C([proxy, nginx, -s, reload]).
     type: list
@@ -198,6 +207,7 @@ ARGUMENT_SPEC = {
     "env_file": {"type": "str", "default": ".env"},
     "git_tag": {"type": "str", "default": "v{version}"},
     "rolling": {"type": "list", "elements": "str", "default": []},
+    "prestarted": {"type": "list", "elements": "str", "default": []},
     "proxy_reload": {"type": "list", "elements": "str", "default": []},
     "proxy_learns_s": {"type": "float", "default": 3},
     "wait_s": {"type": "float", "default": 60},
@@ -234,6 +244,7 @@ def bring(params, check_mode):
             pin=pin_of(params),
             files=params["files"],
             rolling=params["rolling"],
+            prestarted=params["prestarted"],
             wait_s=params["wait_s"],
             proxy_reload=params["proxy_reload"],
             proxy_learns_s=params["proxy_learns_s"],

@@ -10,7 +10,11 @@ import json
 import subprocess
 import sys
 import tempfile
+import threading
+import time
 import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,12 +30,14 @@ __all__ = [
     "Images",
     "Project",
     "Registry",
+    "asked",
     "build",
     "digest",
     "docker",
     "forget",
     "forget_all",
     "registry",
+    "until",
 ]
 
 # What every test here needs.
@@ -42,6 +48,9 @@ APP = """
 import http.server, os, sys, time
 VERSION = os.environ["VERSION"]
 time.sleep(float(os.environ.get("STARTS_IN", "0")))
+if os.environ.get("NEEDS"):
+    import socket
+    socket.gethostbyname(os.environ["NEEDS"])
 class Handler(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
         self.send_response(500 if "sick" in VERSION else 200)
@@ -81,6 +90,37 @@ def build(repository: str, version: str) -> str:
     return digest(image)
 
 
+@contextmanager
+def asked(project: Project) -> Iterator[list[float]]:
+    """Somebody asks all the time: yields the moments of the answers, complete when the block has ended."""
+    moments: list[float] = []
+    enough = threading.Event()
+
+    def ask() -> None:
+        while not enough.wait(0.02):
+            with suppress(OSError), urllib.request.urlopen(f"http://127.0.0.1:{project.port}/", timeout=0.2) as answer:
+                answer.read()
+                moments.append(time.monotonic())
+
+    thread = threading.Thread(target=ask)
+    thread.start()
+    try:
+        yield moments
+    finally:
+        enough.set()
+        thread.join()
+
+
+def until(condition: Callable[[], bool], what: str, patience_s: float = 60) -> None:
+    deadline = time.monotonic() + patience_s
+    while time.monotonic() < deadline:
+        with suppress(OSError):
+            if condition():
+                return
+        time.sleep(0.05)
+    raise AssertionError(f"{what} never came")
+
+
 @dataclass(frozen=True)
 class Images:
     """The repository in the registry, and its images by version, each by digest."""
@@ -97,7 +137,13 @@ class Project:
         self.name = f"rollback-{directory.name[-8:].lower().strip('_')}"
         self.port = free_port()
 
-    def write(self, version: str, more: dict[str, object] | None = None, api: dict[str, object] | None = None) -> None:
+    def write(
+        self,
+        version: str,
+        more: dict[str, object] | None = None,
+        api: dict[str, object] | None = None,
+        networks: dict[str, object] | None = None,
+    ) -> None:
         image = f"{self.repository}:{version if self.way != 'env' else '${APP_VERSION}'}"
         check = {
             "test": ["CMD", "python3", "-c", ASK],
@@ -118,7 +164,9 @@ class Project:
             **(more or {}),
         }
         services["api"].update(api or {})
-        (self.directory / "compose.yaml").write_text(json.dumps({"services": services, "volumes": {"data": {}}}))
+        (self.directory / "compose.yaml").write_text(
+            json.dumps({"services": services, "volumes": {"data": {}}, "networks": networks or {}})
+        )
         if self.way == "env":
             (self.directory / ".env").write_text(f"# versions\nAPP_VERSION={version}\nOTHER=1\n")
         if self.way == "git":
@@ -142,6 +190,11 @@ class Project:
     def answers(self) -> str:
         with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/", timeout=3) as answer:
             return str(answer.read().decode())
+
+    def reaches(self, service: str, name: str, port: int) -> str:
+        """What a container of `service` is answered on that port of `name`."""
+        ask = f"import urllib.request as r; print(r.urlopen('http://{name}:{port}/', timeout=3).read().decode())"
+        return docker("exec", f"{self.name}-{service}-1", "python3", "-c", ask).strip()
 
     def containers(self) -> dict[str, str]:
         """Running containers by name, with what tells one from a container that was made anew."""

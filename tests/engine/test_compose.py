@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import multiprocessing
 import shutil
 import tempfile
 import threading
 import time
 import urllib.error
 import urllib.request
+from itertools import pairwise
 
 import engine
 import pytest
@@ -126,6 +128,58 @@ def test_a_container_with_a_port_is_made_before_the_old_one_stops_and_keeps_its_
     assert project.answers() == GOOD
     project.compose("up", "--detach", "--no-deps", "--pull", "never", "api")
     assert project.containers() == exchanged  # Compose takes it for its own, and for up to date
+
+
+STARTS_IN_S = 3
+SLOW = {"environment": {"STARTS_IN": str(STARTS_IN_S)}}
+
+
+def test_what_may_start_before_its_turn_is_away_for_less_than_its_start_takes(project):
+    networks = {"networks": {"default": {"aliases": ["front"]}, "back": None}}
+    project.up(BAD, api={**SLOW, **networks}, networks={"back": None})
+    with engine.asked(project) as moments:
+        done = switched(project, prestarted=["api"])
+    assert max(after - before for before, after in pairwise(moments)) < STARTS_IN_S
+    assert f"exchanged {project.name}-api-1" in done["actions"]
+    assert "api was started before the old one stopped" in done["actions"]
+    assert (done["running"], project.answers()) == (GOOD, GOOD)
+    assert project.reaches("worker", "front", 8000) == project.reaches("worker", "api", 8000) == GOOD
+    assert f"rollback-prestart-{project.name}" not in engine.docker("network", "ls")
+    there = project.containers()
+    assert switched(project, prestarted=["api"])["changed"] is False
+    project.compose("up", "--detach", "--pull", "never")
+    assert project.containers() == there  # for Compose it is as it would have made it
+    project.compose("restart", "--timeout", "1", "api")
+    engine.until(lambda: project.answers() == GOOD, "its answer after a restart")
+
+
+def test_what_gives_up_where_it_reaches_nothing_is_started_after_the_old_one(project):
+    project.up(BAD, api={"environment": {"NEEDS": "store"}})
+    done = switched(project, prestarted=["api"])
+    assert "api could not be started before the old one stopped" in done["actions"]
+    assert (done["running"], project.answers()) == (GOOD, GOOD)
+    assert project.reaches("worker", "api", 8000) == GOOD
+
+
+def test_what_a_killed_run_has_started_before_its_turn_is_taken_away(project):
+    project.up(BAD, api=SLOW)
+    module = multiprocessing.get_context("fork").Process(
+        target=switched, args=(project,), kwargs={"prestarted": ["api"]}
+    )
+    module.start()
+    engine.until(lambda: f"{project.name}-api-2" in project.containers(), "the second container")
+    module.kill()
+    module.join()
+    assert project.answers() == BAD
+    assert (switched(project, prestarted=["api"])["running"], project.answers()) == (GOOD, GOOD)
+    assert [name for name in project.containers() if "-api-" in name] == [f"{project.name}-api-1"]
+    assert f"rollback-prestart-{project.name}" not in engine.docker("network", "ls")
+
+
+def test_a_sick_version_that_started_before_its_turn_is_put_back(project):
+    with pytest.raises(RollbackError, match=r"is not well .*What ran before was put back\."):
+        switched(project, "1.0.2-sick", prestarted=["api"], wait_s=15)
+    assert (bring(project, "look")["running"], project.answers()) == (BAD, BAD)
 
 
 def test_what_an_anonymous_volume_holds_is_handed_on(project):

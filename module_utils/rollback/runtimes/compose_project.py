@@ -18,7 +18,8 @@ from ansible.module_utils.rollback.words import listed
 
 @dataclass(frozen=True)
 class Project:
-    """`services` are those of the application; `rolling` those of them that may run twice for a while.
+    """`services` are those of the application; `rolling` those of them that may run twice for a while, and
+    `prestarted` those that may start before they can reach anything.
 
     `files` are relative to `directory`; without files Compose finds its own. `root` and `variables` are those of another
     version, where its files or variables are looked at before they are there.
@@ -31,6 +32,7 @@ class Project:
     pin: Pin
     files: List[str] = field(default_factory=list)
     rolling: List[str] = field(default_factory=list)
+    prestarted: List[str] = field(default_factory=list)
     wait_s: float = 60
     proxy_reload: List[str] = field(default_factory=list)
     proxy_learns_s: float = 3

@@ -11,6 +11,7 @@ from dataclasses import replace
 from typing import Any, List, Mapping, Set
 
 from ansible.module_utils.rollback.errors import RollbackError
+from ansible.module_utils.rollback.runtimes import compose_prestart
 from ansible.module_utils.rollback.runtimes.compose import look
 from ansible.module_utils.rollback.runtimes.compose_project import Project, State, fixed, image_of, unwell
 from ansible.module_utils.rollback.runtimes.docker import Container, Docker
@@ -134,10 +135,13 @@ def _recreate(project: Project, services: List[str], wait: bool) -> List[str]:
 
 
 def _exchange(project: Project, service: str, config: Mapping[str, Any], image: str) -> List[str]:
-    """Make the new container while the old one still runs, so that only a stop and a start lie between the two.
+    """Make the new container while the old one still runs, so that only a stop and a start lie between the two, or a stop and
+    a connect where it may start before.
 
     Empty where that cannot be done, or need not. What fails is taken away, and the old container is started again.
     """
+    if service in project.prestarted:
+        compose_prestart.clear(project)
     found = project.containers(service)
     addresses = [network for network in (config.get("networks") or {}).values() if (network or {}).get("ipv4_address")]
     if len(found) != 1 or not found[0].running or not image or config.get("container_name") or addresses:
@@ -147,23 +151,43 @@ def _exchange(project: Project, service: str, config: Mapping[str, Any], image: 
     if old.anonymous_volumes or _is(project.docker, old, image):
         return []
     try:
-        project.compose("up", "--no-start", *_ONLY_THESE, "--no-recreate", "--scale", f"{service}=2", service)
+        new = _make_beside(project, service, old)
+        waiting = None
+        if service in project.prestarted:
+            waiting = compose_prestart.begin(project, new, config)
+            if waiting is None:
+                _remove_but(project, service, {old.id})
+                new = _make_beside(project, service, old)
     except RollbackError:
         _remove_but(project, service, {old.id})
         return []
     try:
-        new = [one for one in project.containers(service) if one.id != old.id]
         project.docker.ask("stop", old.id)
-        project.docker.ask("start", *(one.id for one in new))
+        if waiting is None:
+            project.docker.ask("start", new.id)
+        else:
+            compose_prestart.connect(project, new, waiting)
         _wait_well(project, service, {old.id})
     except RollbackError:
         _remove_but(project, service, {old.id})
         project.docker.ask("start", old.id)
         raise
+    finally:
+        if service in project.prestarted:
+            compose_prestart.clear(project)
     project.docker.ask("rm", old.id)
-    for one in new:
-        project.docker.ask("rename", one.id, old.name)  # whoever calls it by its name still finds it
-    return [f"exchanged {old.name}"]
+    project.docker.ask("rename", new.id, old.name)  # whoever calls it by its name still finds it
+    actions = [f"exchanged {old.name}"]
+    if service in project.prestarted:
+        actions.append(f"{service} {'could not be' if waiting is None else 'was'} started before the old one stopped")
+    return actions
+
+
+def _make_beside(project: Project, service: str, old: Container) -> Container:
+    """A second container of the service, as Compose reads it now; it is not started."""
+    project.compose("up", "--no-start", *_ONLY_THESE, "--no-recreate", "--scale", f"{service}=2", service)
+    (new,) = [one for one in project.containers(service) if one.id != old.id]
+    return new
 
 
 def _settle(project: Project, services: List[str], but: Set[str]) -> None:
