@@ -3,7 +3,8 @@ import pytest
 from ansible.module_utils.rollback.backups.plain_sections import Entry
 from ansible.module_utils.rollback.postgres import builds
 
-KEY = b"ALTER TABLE ONLY %s\n    ADD CONSTRAINT %s PRIMARY KEY (id);\n"
+# One with more to it than its columns stays in one piece.
+KEY = b"ALTER TABLE ONLY %s\n    ADD CONSTRAINT %s PRIMARY KEY (id) DEFERRABLE;\n"
 INDEX = b"CREATE INDEX %s ON %s USING btree (at);\n"
 FOREIGN = b"ALTER TABLE ONLY %s\n    ADD CONSTRAINT %s FOREIGN KEY (lead_id) REFERENCES %s(id) ON DELETE CASCADE;\n"
 
@@ -53,7 +54,46 @@ def test_a_foreign_key_is_declared_and_then_validated():
     assert declare.statement == (FOREIGN % (b'"S".a', b"fkey", b"public.b")).replace(b";\n", b" NOT VALID;\n")
     assert validate.statement == b'ALTER TABLE ONLY "S".a VALIDATE CONSTRAINT fkey;\n'
     assert (declare.alone, validate.alone) == ({b"S.a", b"public.b"}, {b"S.a"})
-    assert builds.in_order([declare, validate], {}) == [declare, validate]
+    assert builds.in_order([declare, validate], {}, {}) == [declare, validate]
+
+
+@pytest.mark.parametrize(
+    ("name", "table", "kind", "columns"),
+    [
+        (b"leads_pkey", b"public.leads", b"PRIMARY KEY", b"id"),
+        (b'"x y"', b'"My S"."a.""b ("', b"UNIQUE", b'"a, b)", "C", d'),
+    ],
+)
+def test_the_index_of_a_key_is_built_beside_the_tables_others(name, table, kind, columns):
+    index, key = found(b"ALTER TABLE ONLY %s\n    ADD CONSTRAINT %s %s (%s);\n" % (table, name, kind, columns))
+    assert index.statement == b"CREATE UNIQUE INDEX %s ON %s USING btree (%s);\n" % (name, table, columns)
+    assert key.statement == b"ALTER TABLE ONLY %s\n    ADD CONSTRAINT %s %s USING INDEX %s;\n" % (
+        table,
+        name,
+        kind,
+        name,
+    )
+    assert index.shared == key.alone == {builds.plain_name(table)}
+    assert builds.in_order([key, index], {}, {}) == [index, key]
+
+
+@pytest.mark.parametrize(
+    "rest",
+    [
+        b"PRIMARY KEY (id, valid_at WITHOUT OVERLAPS);\n",
+        b"UNIQUE NULLS NOT DISTINCT (id);\n",
+        b"UNIQUE (id) INCLUDE (at);\n",
+        b"UNIQUE (id)\n    WITH (fillfactor='70');\n",
+    ],
+)
+def test_a_key_stays_in_one_piece_where_its_index_is_more_than_its_columns(rest):
+    whole = b"ALTER TABLE ONLY public.leads\n    ADD CONSTRAINT c " + rest
+    assert [build.statement for build in found(whole)] == [whole]
+
+
+def test_the_key_of_a_partitioned_table_stays_in_one_piece():
+    whole = b"ALTER TABLE ONLY public.leads\n    ADD CONSTRAINT c PRIMARY KEY (id);\n"
+    assert [build.statement for build in found(whole, {b"public.leads"})] == [whole]
 
 
 def test_a_foreign_key_stays_in_one_piece_where_it_must():
@@ -99,7 +139,25 @@ def test_large_tables_come_first_and_foreign_keys_last():
         *foreign(large, small),
     ]
     order = (1, 3, 0, 2, 4, 7, 5, 8, 6)
-    assert builds.in_order(given, {small: 1, large: 9}) == [given[number] for number in order]
+    assert builds.in_order(given, {small: 1, large: 9}, {}) == [given[number] for number in order]
+
+
+@pytest.mark.parametrize(
+    ("columns", "first"),
+    [
+        (b"btree (id)", False),
+        (b"btree (id, email)", True),
+        (b'btree (id) WHERE ("Na me" IS NOT NULL)', True),
+        (b"btree (lower(id))", True),
+        (b"gin (id)", True),
+    ],
+)
+def test_an_index_on_text_or_of_another_kind_takes_as_long_as_one_on_a_table_three_times_as_large(columns, first):
+    table, larger = b"public.table", b"public.larger"
+    slow, plain = build(b"CREATE INDEX i ON %s USING %s;\n" % (table, columns)), index(larger)
+    wide = {table: {b"email", b"Na me"}}
+    assert builds.in_order([plain, slow], {table: 4, larger: 10}, wide) == ([slow, plain] if first else [plain, slow])
+    assert builds.in_order([plain, slow], {table: 3, larger: 10}, wide) == [plain, slow]
 
 
 def test_a_table_is_never_locked_by_two_that_exclude_each_other():

@@ -13,11 +13,17 @@ _NAMES = {b"name": NAME, b"table": QUALIFIED_NAME}
 _INDEX = re.compile(rb"CREATE (?:UNIQUE )?INDEX %(name)s ON (?:ONLY )?(?P<table>%(table)s) USING " % _NAMES)
 _CONSTRAINT = rb"ALTER TABLE ONLY (?P<table>%(table)s)\n    ADD CONSTRAINT (?P<constraint>%(name)s) " % _NAMES
 _KEY = re.compile(_CONSTRAINT + rb"(?:PRIMARY KEY|UNIQUE|EXCLUDE) ")
+_COLUMNS = rb"(?P<columns>%(name)s(?:, %(name)s)*)" % _NAMES
+_PLAIN_KEY = re.compile(_CONSTRAINT + rb"(?P<kind>PRIMARY KEY|UNIQUE) \(" + _COLUMNS + rb"\);\n")
 _FOREIGN_KEY = re.compile(
     _CONSTRAINT + rb"FOREIGN KEY \([^()]*\) REFERENCES (?P<to>%(table)s)\((?P<rest>.*);\n" % _NAMES
 )
 _PARTITIONED = re.compile(rb"CREATE TABLE (?P<table>%(table)s) \(.*\)\nPARTITION BY " % _NAMES, re.DOTALL)
-_INDEXES, _FOREIGN_KEYS, _VALIDATIONS = range(3)
+_INDEXES, _KEYS, _FOREIGN_KEYS, _VALIDATIONS = range(4)
+_PLAIN_BTREE = re.compile(rb"btree \([^()]*\)")
+_WORD = re.compile(rb'"(?:[^"]|"")+"|\w+')
+# An index on text takes about three times as long as one on numbers, in as many rows.
+_OF_WIDE = 3
 
 
 @dataclass(frozen=True)
@@ -37,6 +43,7 @@ class Build:
 def builds_of(entry: Entry, partitioned: AbstractSet[bytes]) -> List[Build]:
     """What builds `entry`'s first statement, where that can run beside others; else nothing.
 
+    The index of a key is built beside the table's others, and then becomes the key: that needs the table and no time.
     A foreign key is declared first and validated then: the first needs both tables and no time, the second needs time,
     and of the other table no more than that it can be read. Servers before 18 do not validate all of one that points to
     a table in `partitioned` (plain names) that way.
@@ -46,7 +53,7 @@ def builds_of(entry: Entry, partitioned: AbstractSet[bytes]) -> List[Build]:
     if index:
         return [Build(entry, statement, shared=frozenset([plain_name(index["table"])]))]
     if key:
-        return [Build(entry, statement, alone=frozenset([plain_name(key["table"])]))]
+        return _builds_of_key(entry, statement, plain_name(key["table"]), partitioned)
     if not foreign:
         return []
     table, to = plain_name(foreign["table"]), plain_name(foreign["to"])
@@ -61,6 +68,19 @@ def builds_of(entry: Entry, partitioned: AbstractSet[bytes]) -> List[Build]:
     ]
 
 
+def _builds_of_key(entry: Entry, statement: bytes, table: bytes, partitioned: AbstractSet[bytes]) -> List[Build]:
+    plain = _PLAIN_KEY.fullmatch(statement)
+    if not plain or table in partitioned:
+        return [Build(entry, statement, alone=frozenset([table]))]
+    name, on = plain["constraint"], plain["table"]
+    index = b"CREATE UNIQUE INDEX %s ON %s USING btree (%s);\n" % (name, on, plain["columns"])
+    key = b"ALTER TABLE ONLY %s\n    ADD CONSTRAINT %s %s USING INDEX %s;\n" % (on, name, plain["kind"], name)
+    return [
+        Build(entry, index, shared=frozenset([table])),
+        Build(entry, key, alone=frozenset([table]), stage=_KEYS),
+    ]
+
+
 def partitioned_table(entry: Entry) -> Optional[bytes]:
     """The plain name of the partitioned table that `entry` creates; None where it creates none."""
     found = _PARTITIONED.match(entry.statements[0])
@@ -72,13 +92,29 @@ def plain_name(table: bytes) -> bytes:
     return table.replace(b'"', b"")
 
 
-def in_order(builds: Iterable[Build], sizes: Mapping[bytes, int]) -> List[Build]:
-    """One stage after the other, in each the largest tables first, and each table's builds in the file's order."""
+def in_order(
+    builds: Iterable[Build], sizes: Mapping[bytes, int], wide: Mapping[bytes, AbstractSet[bytes]]
+) -> List[Build]:
+    """One stage after the other, in each what takes longest first: so that nothing long is left when all else is done.
+
+    `sizes` are those of tables, and `wide` their columns whose values vary in length, such as text.
+    """
 
     def order(build: Build) -> Tuple[int, int]:
-        return build.stage, -max(sizes.get(table, 0) for table in build.alone | build.shared)
+        size = max(sizes.get(table, 0) for table in build.alone | build.shared)
+        return build.stage, -size * (_OF_WIDE if _is_wide(build, wide) else 1)
 
     return sorted(builds, key=order)
+
+
+def _is_wide(build: Build, wide: Mapping[bytes, AbstractSet[bytes]]) -> bool:
+    """Whether an index compares such values, or what an expression makes, or is no B-tree."""
+    index = _INDEX.match(build.statement)
+    if build.stage != _INDEXES or not index:
+        return False
+    columns = build.statement[index.end() :]
+    words = {word.replace(b'"', b"") for word in _WORD.findall(columns)}
+    return not _PLAIN_BTREE.match(columns) or bool(words & wide.get(plain_name(index["table"]), set()))
 
 
 def startable(waiting: Sequence[Build], running: Iterable[Build]) -> Optional[Build]:

@@ -33,6 +33,12 @@ _ATTEMPTS = 5
 _NO_TIMEOUTS = """
 SELECT set_config(name, '0', false) FROM pg_settings
 WHERE name IN ('idle_session_timeout', 'idle_in_transaction_session_timeout', 'transaction_timeout')"""
+# Columns whose values vary in length, by table. As bytes, since the dump may have set an encoding in which text is not read.
+_WIDE_COLUMNS = """
+SELECT convert_to(n.nspname || '.' || c.relname, getdatabaseencoding()), array_agg(convert_to(a.attname, getdatabaseencoding()))
+FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace JOIN pg_attribute a ON a.attrelid = c.oid
+WHERE a.attlen < 0 AND a.attnum > 0 AND c.relkind IN ('r', 'p', 'm') AND n.nspname NOT IN ('pg_catalog', 'information_schema')
+GROUP BY n.nspname, c.relname"""
 
 
 @dataclass
@@ -78,6 +84,17 @@ class _Session:
         for name, value in load_settings(jobs):
             connection.execute("SELECT set_config(%s, %s, false)", [name, value])
         self._settings: Tuple[bytes, ...] = ()
+        self._waits = False
+
+    def wait(self, for_disk: bool) -> None:
+        """Whether commits from here on wait for the disk.
+
+        As long as they have not, nobody can mark rows as committed, and whoever reads them looks that up for each row again, and
+        marks it later: for a large table that costs more than waiting once.
+        """
+        if for_disk != self._waits:
+            self.connection.execute("SELECT set_config('synchronous_commit', %s, false)", ["on" if for_disk else "off"])
+            self._waits = for_disk
 
     def run(self, entry: Entry, sql: bytes) -> None:
         """Send `sql` of `entry`, as it is. Several statements are one transaction."""
@@ -105,6 +122,10 @@ class _Session:
             except RollbackError as error:
                 if not attempts_left or not isinstance(error.__cause__, psycopg.errors.DeadlockDetected):
                     raise
+
+    def wide_columns(self) -> Dict[bytes, Set[bytes]]:
+        found = self.connection.execute(_WIDE_COLUMNS).fetchall()
+        return {table: set(columns) for table, columns in found}
 
     def _set(self, settings: Tuple[bytes, ...]) -> None:
         if settings != self._settings:
@@ -147,8 +168,11 @@ class _Loader:
     def build(self) -> None:
         """Bring the builds that wait to their end."""
         if self._builds:
-            queue = _Queue(builds.in_order(self._builds, self._sizes))
+            wide = self._first.wide_columns() if len(self._builds) > 1 and self._sizes else {}
+            queue = _Queue(builds.in_order(self._builds, self._sizes, wide))
             with _timed(self.shares, "builds_s"):
+                for session in self._sessions:
+                    session.wait(for_disk=bool(self._sizes))
                 _together(self._sessions, queue.work, queue.stop)
             self.shares.longest_build_s = max(self.shares.longest_build_s, queue.longest_s)
         for entry, statement in self._after_builds:
@@ -161,7 +185,10 @@ class _Loader:
         What fits into one block keeps the order of its rows, and is too small to count among the sizes.
         """
         head = list(itertools.islice(rows, 2))
-        if len(head) < 2:
+        large = len(head) > 1
+        for session in self._sessions:
+            session.wait(for_disk=large)
+        if not large:
             self._first.copy(entry, head)
         else:
             shared = _Shared(itertools.chain(head, rows), self.shares)
