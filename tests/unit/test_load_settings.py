@@ -3,7 +3,7 @@ import pytest
 from ansible.module_utils.rollback.postgres.load_settings import as_options, load_settings
 
 
-@pytest.mark.parametrize(("jobs", "memory"), [(0, "256MB"), (1, "256MB"), (2, "128MB"), (4, "64MB"), (64, "64MB")])
+@pytest.mark.parametrize(("jobs", "memory"), [(0, "512MB"), (1, "512MB"), (2, "256MB"), (8, "64MB"), (64, "64MB")])
 def test_memory_is_shared_by_the_jobs_and_never_less_than_postgresql_takes_by_itself(jobs, memory):
     assert dict(load_settings(jobs))["maintenance_work_mem"] == memory
 
