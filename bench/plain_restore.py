@@ -97,7 +97,7 @@ def told(timed: Timed) -> str:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--size", type=size_of, default="1GB", help="of all tables, without indexes (%(default)s)")
-    parser.add_argument("--rounds", type=int, default=2, help="how often each way is measured (%(default)s)")
+    parser.add_argument("--rounds", type=int, default=3, help="how often each way is measured (%(default)s)")
     parser.add_argument(
         "--compressed", nargs="*", choices=[names.GZIP, names.ZSTD], default=[], help="measure such plain dumps too"
     )

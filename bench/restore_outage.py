@@ -174,7 +174,7 @@ def say(line: str) -> None:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--size", type=size_of, default="1GB", help="of all tables, without indexes (%(default)s)")
-    parser.add_argument("--rounds", type=int, default=2, help="how often each way is measured (%(default)s)")
+    parser.add_argument("--rounds", type=int, default=3, help="how often each way is measured (%(default)s)")
     parser.add_argument(
         "--clients", type=int, default=0, help="measure a swap among so many clients instead, such as 200"
     )
