@@ -233,6 +233,12 @@ def bring(params, check_mode):
             "The Compose project or its services are not named.",
             "Set app_rollback_compose_project and app_rollback_compose_services.",
         )
+    foreign = sorted({*params["rolling"], *params["prestarted"]} - set(params["services"]))
+    if foreign:
+        raise RollbackError(
+            f"Service {foreign[0]} is to be switched in a way of its own, and is none of the application's.",
+            "Check app_rollback_compose_rolling, app_rollback_compose_prestarted and app_rollback_compose_services.",
+        )
     if params["state"] not in ("look", "stopped") and not params["version"]:
         raise RollbackError(f"state={params['state']} needs a version.")
     with logged_in([Login.of(login) for login in params["logins"]]) as environment:

@@ -84,6 +84,14 @@ def test_a_tag_is_found_where_the_ledger_has_no_digest(project):
         ({"directory": "/nowhere"}, "There is no directory /nowhere"),
         ({"client": ["/no/docker"]}, "There is no /no/docker here"),
         ({"client": ["docker", "--host", "tcp://127.0.0.1:1"]}, "Cannot connect to the Docker daemon"),
+        (
+            {"prestarted": ["mailer"]},
+            "Service mailer is to be switched in a way of its own, and is none of the application's",
+        ),
+        (
+            {"rolling": ["mailer"]},
+            "Service mailer is to be switched in a way of its own, and is none of the application's",
+        ),
         ({"pin": "env"}, "pin=env needs the name of the variable"),
     ],
 )

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import socket
 import time
+from contextlib import suppress
 from typing import Any, Dict, List, Mapping, Optional
 
 from ansible.module_utils.rollback.errors import RollbackError
@@ -57,12 +58,13 @@ def connect(project: Project, container: Container, networks: Mapping[str, List[
 
 
 def clear(project: Project) -> None:
-    """Take away the network, and what a run that was killed has left there."""
-    left = project.docker.ask("ps", "--all", "--quiet", "--filter", f"network={_network(project)}").split()
-    if left:
-        project.docker.ask("rm", "--force", *left)
-    if project.docker.ask("network", "ls", "--quiet", "--filter", f"name=^{_network(project)}$").strip():
-        project.docker.ask("network", "rm", _network(project))
+    """Take away the network, and what a run that was killed has left there. What cannot be taken away is left to the next."""
+    with suppress(RollbackError):
+        left = project.docker.ask("ps", "--all", "--quiet", "--filter", f"network={_network(project)}").split()
+        if left:
+            project.docker.ask("rm", "--force", *left)
+        if project.docker.ask("network", "ls", "--quiet", "--filter", f"name=^{_network(project)}$").strip():
+            project.docker.ask("network", "rm", _network(project))
 
 
 def _network(project: Project) -> str:

@@ -186,8 +186,10 @@ def _exchange(project: Project, service: str, config: Mapping[str, Any], image: 
 def _make_beside(project: Project, service: str, old: Container) -> Container:
     """A second container of the service, as Compose reads it now; it is not started."""
     project.compose("up", "--no-start", *_ONLY_THESE, "--no-recreate", "--scale", f"{service}=2", service)
-    (new,) = [one for one in project.containers(service) if one.id != old.id]
-    return new
+    made = [one for one in project.containers(service) if one.id != old.id]
+    if len(made) != 1:
+        raise RollbackError(f"Compose made {len(made)} containers beside {old.name}, not one.")
+    return made[0]
 
 
 def _settle(project: Project, services: List[str], but: Set[str]) -> None:
