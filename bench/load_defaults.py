@@ -23,7 +23,8 @@ OTHERS: dict[str, tuple[int, dict[str, str]]] = {
     "two workers for each index": (2, {"max_parallel_maintenance_workers": "2"}),
     "64 MB for each index": (2, {"maintenance_work_mem": "64MB"}),
     "512 MB for each index": (2, {"maintenance_work_mem": "512MB"}),
-    "commits that wait": (2, {"synchronous_commit": "on"}),
+    "commits that never wait": (2, {"synchronous_commit": "off"}),
+    "commits that always wait": (2, {"synchronous_commit": "local"}),
 }
 
 
@@ -33,6 +34,8 @@ def changed(bench: Bench, backup: Path, jobs: int, settings: dict[str, str]) -> 
     parallel_load.load_settings = beside.load_settings = lambda sessions: list(
         {**dict(usual(sessions)), **settings}.items()
     )
+    if "synchronous_commit" in settings:
+        parallel_load._Session.wait = lambda session, for_disk: None
     ways.JOBS = jobs
     timed, _ = ways.restore_beside(bench, backup)
     return timed

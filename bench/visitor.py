@@ -24,12 +24,12 @@ PATH, VERSION_HEADER = "/healthz/ready", "X-App-Version"
 
 @dataclass
 class Visitor:
-    """`with Visitor(port):` around what is measured. `right` holds moment and version of each right answer, `failed` moment
-    and reason of each request without one; `patience_s` is how long a request waits."""
+    """`with Visitor(port):` around what is measured. `right` holds moment, seconds that it took, and version of each right answer,
+    `failed` moment and reason of each request without one; `patience_s` is how long a request waits."""
 
     port: int
     patience_s: float = 1.0
-    right: list[tuple[float, str]] = field(default_factory=list)
+    right: list[tuple[float, float, str]] = field(default_factory=list)
     failed: list[tuple[float, str]] = field(default_factory=list)
 
     def __enter__(self) -> Self:
@@ -51,20 +51,24 @@ class Visitor:
 
     def outage(self, version: str) -> float:
         """Seconds of the longest time between two right answers. Raises RuntimeError where the last one is of another version."""
-        if not self.right or self.right[-1][1] != version:
+        if not self.right or self.right[-1][2] != version:
             raise RuntimeError(f"There was no right answer of {version} within {PATIENCE_S:.0f} s.")
-        moments = [moment for moment, _ in self.right]
-        return max(after - before for before, after in pairwise(moments))
+        return max(after[0] - before[0] for before, after in pairwise(self.right))
+
+    def longest_wait(self) -> float:
+        """Seconds that the slowest right answer took."""
+        return max(seconds for _, seconds, _ in self.right)
 
 
 def _visit(pipe: Connection, port: int, patience_s: float) -> None:
     """Asks at every beat, whether or not the requests before have been answered: one that hangs must hide nothing."""
-    right: list[tuple[float, str]] = []
+    right: list[tuple[float, float, str]] = []
     failed: list[tuple[float, str]] = []
 
     def request(began: float) -> None:
         try:
-            right.append((began, _ask(port, patience_s)))
+            version = _ask(port, patience_s)
+            right.append((time.monotonic(), time.monotonic() - began, version))
         except (OSError, http.client.HTTPException) as error:
             failed.append((began, str(error) or type(error).__name__))
 

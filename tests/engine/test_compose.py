@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import multiprocessing
+import os
 import shutil
+import signal
 import tempfile
 import threading
 import time
@@ -17,6 +19,7 @@ import pytest
 from calls import BAD, GOOD, SERVICES, bring, switched, target
 
 from ansible.module_utils.rollback.errors import RollbackError
+from ansible.module_utils.rollback.runtimes.docker import Docker
 
 pytestmark = [*engine.PARTS, pytest.mark.slow]
 
@@ -169,18 +172,33 @@ def test_what_gives_up_where_it_reaches_nothing_is_started_after_the_old_one(pro
     assert project.reaches("worker", "api", 8000) == GOOD
 
 
-def test_what_a_killed_run_has_started_before_its_turn_is_taken_away(project):
-    project.up(BAD, api=SLOW)
-    module = multiprocessing.get_context("fork").Process(
-        target=switched, args=(project,), kwargs={"prestarted": ["api"]}
-    )
-    module.start()
-    engine.until(lambda: f"{project.name}-api-2" in project.containers(), "the second container")
-    module.kill()
-    module.join()
-    assert project.answers() == BAD
+@pytest.mark.parametrize("dies_at", ["stop", "network connect --alias", "network disconnect rollback-prestart", "rm "])
+def test_what_a_killed_run_has_started_before_its_turn_is_no_version_that_runs(project, dies_at, monkeypatch):
+    """Before the old one stops, between the two, while the new one is connected, and after that."""
+
+    def ask(docker, *arguments, **more):
+        if " ".join(arguments).startswith(dies_at):
+            os.kill(os.getpid(), signal.SIGKILL)
+        return really_ask(docker, *arguments, **more)
+
+    really_ask = Docker.ask
+    with monkeypatch.context() as patch:
+        patch.setattr(Docker, "ask", ask)
+        child = multiprocessing.get_context("fork").Process(
+            target=switched, args=(project,), kwargs={"prestarted": ["api"]}
+        )
+        child.start()
+        child.join()
+    assert child.exitcode == -signal.SIGKILL
+    found = bring(project, "look")
+    serves = dies_at in ("stop", "rm ") or "disconnect" in dies_at
+    assert found["down"] is not serves
+    if serves:
+        assert found["running"] == (BAD if dies_at == "stop" else "")  # the worker has yet to follow
+        assert project.answers() == (BAD if dies_at == "stop" else GOOD)
     assert (switched(project, prestarted=["api"])["running"], project.answers()) == (GOOD, GOOD)
-    assert [name for name in project.containers() if "-api-" in name] == [f"{project.name}-api-1"]
+    assert len([name for name in project.containers() if "-api-" in name]) == 1
+    assert project.reaches("worker", "api", 8000) == GOOD
     assert f"rollback-prestart-{project.name}" not in engine.docker("network", "ls")
 
 

@@ -139,7 +139,7 @@ def test_backup_of_something_else(bad_day, elsewhere, change, sentence):
 
 
 def test_rows_that_differ_from_the_manifest(bad_day, elsewhere):
-    """In place, nothing is dropped for them; a restore beside counts what it has loaded, before the swap."""
+    """In place, nothing is dropped for them. A restore beside counts what it has loaded, see test_edge_cases.py."""
     other = copy_backup(bad_day.backup(), elsewhere / "backup_rows_20260101_000000.dump")
     manifest = json.loads(other.with_name(other.name + ".manifest.json").read_text())
     manifest["census"]["tables"]["public.leads"]["rows"] += 1

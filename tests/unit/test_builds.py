@@ -107,7 +107,14 @@ def test_a_foreign_key_stays_in_one_piece_where_it_must():
 
 def test_a_partitioned_table_is_told_by_the_statement_that_creates_it():
     create = b'CREATE TABLE public."P" (\n    id integer\n)\n'
-    assert builds.partitioned_table(Entry("x", "TABLE", [create + b"PARTITION BY RANGE (id);\n"])) == b"public.P"
+    for beginning in (
+        create,
+        create.replace(b"CREATE TABLE", b"CREATE UNLOGGED TABLE"),
+        b'CREATE TABLE public."P" OF public.t\n',
+        b'CREATE TABLE public."P" OF public.t (\n    id NOT NULL\n)\n',
+    ):
+        statement = beginning + b"PARTITION BY RANGE (id);\n"
+        assert builds.partitioned_table(Entry("x", "TABLE", [statement])) == b"public.P", statement
     assert builds.partitioned_table(Entry("x", "TABLE", [create.rstrip() + b";\n"])) is None
 
 

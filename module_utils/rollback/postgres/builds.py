@@ -18,7 +18,9 @@ _PLAIN_KEY = re.compile(_CONSTRAINT + rb"(?P<kind>PRIMARY KEY|UNIQUE) \(" + _COL
 _FOREIGN_KEY = re.compile(
     _CONSTRAINT + rb"FOREIGN KEY \([^()]*\) REFERENCES (?P<to>%(table)s)\((?P<rest>.*);\n" % _NAMES
 )
-_PARTITIONED = re.compile(rb"CREATE TABLE (?P<table>%(table)s) \(.*\)\nPARTITION BY " % _NAMES, re.DOTALL)
+_PARTITIONED = re.compile(
+    rb"CREATE (?:UNLOGGED )?TABLE (?P<table>%(table)s)(?: OF %(table)s)?(?: \(.*\))?\nPARTITION BY " % _NAMES, re.DOTALL
+)
 _INDEXES, _KEYS, _FOREIGN_KEYS, _VALIDATIONS = range(4)
 _PLAIN_BTREE = re.compile(rb"btree \([^()]*\)")
 _WORD = re.compile(rb'"(?:[^"]|"")+"|\w+')

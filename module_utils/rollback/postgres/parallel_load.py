@@ -66,9 +66,12 @@ def load(server: Server, database: str, blocks: Iterable[bytes], jobs: int) -> S
     with ExitStack() as stack:
         sessions = [_Session(stack.enter_context(server.connect(database)), jobs) for _ in range(jobs)]
         loader = _Loader(sessions)
-        for entry in plain_sections.entries(blocks):
-            loader.load(entry)
-        loader.build()
+        try:
+            for entry in plain_sections.entries(blocks):
+                loader.load(entry)
+            loader.build()
+        except psycopg.Error as error:  # of what is asked between the entries
+            raise RollbackError(f"Loading failed: {str(error).strip()}.", "Look at the server's log.") from error
     shares = loader.shares
     shares.alone_s = time.monotonic() - began - shares.rows_s - shares.builds_s
     return shares
@@ -93,7 +96,9 @@ class _Session:
         marks it later: for a large table that costs more than waiting once.
         """
         if for_disk != self._waits:
-            self.connection.execute("SELECT set_config('synchronous_commit', %s, false)", ["on" if for_disk else "off"])
+            self.connection.execute(
+                "SELECT set_config('synchronous_commit', %s, false)", ["local" if for_disk else "off"]
+            )
             self._waits = for_disk
 
     def run(self, entry: Entry, sql: bytes) -> None:

@@ -19,6 +19,8 @@ from ansible.module_utils.rollback.runtimes.docker import Container
 
 _LOOK_EVERY_S = 0.2
 _ANSWERS_WITHIN_S = 0.5
+# So many looks in a row: some listen first, and give up then.
+_LOOKS = 5
 
 
 def begin(project: Project, container: Container, config: Mapping[str, Any]) -> Optional[Dict[str, List[str]]]:
@@ -35,10 +37,10 @@ def begin(project: Project, container: Container, config: Mapping[str, Any]) -> 
         return None
     try:
         clear(project)
-        project.docker.ask("network", "create", "--internal", _network(project))
+        project.docker.ask("network", "create", "--internal", project.prestart_network)
         for name in networks:
             project.docker.ask("network", "disconnect", name, container.id)
-        project.docker.ask("network", "connect", _network(project), container.id)
+        project.docker.ask("network", "connect", project.prestart_network, container.id)
         project.docker.ask("start", container.id)
         if not _listens(project, container, ports):
             return None
@@ -52,23 +54,22 @@ def connect(project: Project, container: Container, networks: Mapping[str, List[
     for name, aliases in networks.items():
         named = [word for alias in aliases for word in ("--alias", alias)]
         project.docker.ask("network", "connect", *named, name, container.id)
-    project.docker.ask("network", "disconnect", _network(project), container.id)
+    project.docker.ask("network", "disconnect", project.prestart_network, container.id)
     if not project.docker.ask("port", container.id).strip():  # an engine that publishes ports at the start alone
         project.docker.ask("restart", container.id)
 
 
 def clear(project: Project) -> None:
     """Take away the network, and what a run that was killed has left there. What cannot be taken away is left to the next."""
+    network = project.prestart_network
     with suppress(RollbackError):
-        left = project.docker.ask("ps", "--all", "--quiet", "--filter", f"network={_network(project)}").split()
-        if left:
-            project.docker.ask("rm", "--force", *left)
-        if project.docker.ask("network", "ls", "--quiet", "--filter", f"name=^{_network(project)}$").strip():
-            project.docker.ask("network", "rm", _network(project))
-
-
-def _network(project: Project) -> str:
-    return f"rollback-prestart-{project.name}"
+        for container in project.docker.containers("project", project.name):
+            if container.networks == (network,):
+                project.docker.ask("rm", "--force", container.id)
+            elif network in container.networks:  # it was being connected, and serves
+                project.docker.ask("network", "disconnect", network, container.id)
+        if project.docker.ask("network", "ls", "--quiet", "--filter", f"name=^{network}$").strip():
+            project.docker.ask("network", "rm", network)
 
 
 def _inspected(project: Project, container: Container) -> Dict[str, Any]:
@@ -83,13 +84,14 @@ def _aliases(container: Container, network: Mapping[str, Any]) -> List[str]:
 
 
 def _listens(project: Project, container: Container, ports: List[int]) -> bool:
-    deadline = time.monotonic() + project.wait_s
+    deadline, accepted = time.monotonic() + project.wait_s, 0
     while time.monotonic() < deadline:
         found = _inspected(project, container)
         if not found["State"]["Running"] or found["State"].get("Restarting") or found.get("RestartCount"):
             return False
-        address = found["NetworkSettings"]["Networks"][_network(project)]["IPAddress"]
-        if all(_accepts(address, port) for port in ports):
+        address = found["NetworkSettings"]["Networks"][project.prestart_network]["IPAddress"]
+        accepted = accepted + 1 if all(_accepts(address, port) for port in ports) else 0
+        if accepted >= _LOOKS:
             return True
         time.sleep(_LOOK_EVERY_S)
     return False

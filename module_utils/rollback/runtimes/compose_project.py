@@ -39,6 +39,11 @@ class Project:
     root: Optional[Path] = None
     variables: Mapping[str, str] = field(default_factory=dict)
 
+    @property
+    def prestart_network(self) -> str:
+        """Where containers start before their turn (compose_prestart.py)."""
+        return f"rollback-prestart-{self.name}"
+
     def compose(self, *arguments: str) -> str:
         options = ["--project-name", self.name]
         if self.root:
@@ -90,8 +95,10 @@ class Project:
             yield replace(self, root=root, variables=variables)
 
     def containers(self, *services: str) -> List[Container]:
-        """Of these services, or of the whole project; also those that do not run."""
-        found = self.docker.containers("project", self.name)
+        """Of these services, or of the whole project; also those that do not run, but none that has only been prestarted."""
+        found = [
+            one for one in self.docker.containers("project", self.name) if one.networks != (self.prestart_network,)
+        ]
         return [one for one in found if one.service in services] if services else found
 
     def left_over(self, config: Mapping[str, Any]) -> List[Container]:

@@ -156,9 +156,11 @@ def _exchange(project: Project, service: str, config: Mapping[str, Any], image: 
         if service in project.prestarted:
             waiting = compose_prestart.begin(project, new, config)
             if waiting is None:
+                compose_prestart.clear(project)
                 _remove_but(project, service, {old.id})
                 new = _make_beside(project, service, old)
     except RollbackError:
+        compose_prestart.clear(project)
         _remove_but(project, service, {old.id})
         return []
     try:
@@ -169,12 +171,12 @@ def _exchange(project: Project, service: str, config: Mapping[str, Any], image: 
             compose_prestart.connect(project, new, waiting)
         _wait_well(project, service, {old.id})
     except RollbackError:
+        compose_prestart.clear(project)
         _remove_but(project, service, {old.id})
         project.docker.ask("start", old.id)
         raise
-    finally:
-        if service in project.prestarted:
-            compose_prestart.clear(project)
+    if waiting is not None:
+        compose_prestart.clear(project)
     project.docker.ask("rm", old.id)
     project.docker.ask("rename", new.id, old.name)  # whoever calls it by its name still finds it
     actions = [f"exchanged {old.name}"]

@@ -8,7 +8,7 @@ import re
 import subprocess
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Dict, List, Mapping, Optional, Sequence
+from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
 
 from ansible.module_utils.rollback.errors import RollbackError
 
@@ -143,6 +143,7 @@ class Container:
     restarts: int = 0
     said: str = ""
     anonymous_volumes: bool = False
+    networks: Tuple[str, ...] = ()
 
     @classmethod
     def of(cls, found: Mapping[str, Any]) -> "Container":
@@ -162,6 +163,7 @@ class Container:
             anonymous_volumes=any(
                 _ANONYMOUS.fullmatch(str(mount.get("Name", ""))) for mount in found.get("Mounts") or ()
             ),
+            networks=tuple((found.get("NetworkSettings") or {}).get("Networks") or ()),
             said=str(state.get("Error") or (f"exit code {state['ExitCode']}" if not state["Running"] else "")),
         )
 
