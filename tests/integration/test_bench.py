@@ -62,7 +62,11 @@ def test_the_defaults_of_a_load_are_compared_with_others():
     found = figures("--rounds", "1", bench="load_defaults")
     assert found["default_s"] > 0
     assert all(ratio > 0 for ratio in found.values())
-    assert {"default_vs_pg_restore", "four_connections_vs_default", "commits_that_never_wait_vs_default"} <= found.keys()
+    assert {
+        "default_vs_pg_restore",
+        "four_connections_vs_default",
+        "commits_that_never_wait_vs_default",
+    } <= found.keys()
 
 
 def test_a_snapshot_is_restored():

@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 from typing import List, Tuple
 
-# For building an index: all sessions together, and each at least. PostgreSQL takes 64 MB where nobody says otherwise. More
-# than this gains nothing (bench/README.md), and a server that serves meanwhile must not run out of memory.
+# For building an index: all sessions together, and each at least. PostgreSQL takes 64 MB where nobody says otherwise. GIN
+# indexes and checks of foreign keys gain from more, others little; and a server that serves meanwhile must not run out of it.
 _MEMORY_MB, _AT_LEAST_MB = 512, 64
 
 
@@ -20,7 +20,7 @@ def load_settings(jobs: int) -> List[Tuple[str, str]]:
     return [
         *([("max_parallel_maintenance_workers", "0")] if crowded and jobs > 1 else []),
         ("maintenance_work_mem", f"{max(_AT_LEAST_MB, _MEMORY_MB // max(jobs, 1))}MB"),
-        # Loading need not wait for the disk at each of its commits. The next commit of a session without this setting, such
+        # Loading need not wait for the disk at each of its commits; large tables do all the same (parallel_load.py). The next commit of a session without this setting, such
         # as that of ANALYZE, flushes all that was written before it: before the load counts as done, it is on the disk.
         ("synchronous_commit", "off"),
     ]
