@@ -20,8 +20,9 @@ def load_settings(jobs: int) -> List[Tuple[str, str]]:
     return [
         *([("max_parallel_maintenance_workers", "0")] if crowded and jobs > 1 else []),
         ("maintenance_work_mem", f"{max(_AT_LEAST_MB, _MEMORY_MB // max(jobs, 1))}MB"),
-        # Loading need not wait for the disk at each of its commits; large tables do all the same (parallel_load.py). The next commit of a session without this setting, such
-        # as that of ANALYZE, flushes all that was written before it: before the load counts as done, it is on the disk.
+        # Loading need not wait for the disk at each of its commits; large tables do all the same (parallel_load.py). The next
+        # commit of a session without this setting, such as that of ANALYZE, flushes all that was written before it: before
+        # the load counts as done, it is on the disk.
         ("synchronous_commit", "off"),
     ]
 
