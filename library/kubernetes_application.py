@@ -91,7 +91,7 @@ options:
     type: str
     default: ""
   suspended:
-    description: GitOps that keeps the workloads as Git says, and was told not to for now.
+    description: GitOps that keeps the workloads as Git says, and is paused.
     type: list
     elements: str
     choices: [argocd, flux]

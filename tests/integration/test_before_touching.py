@@ -191,7 +191,7 @@ def small_disk(directory: Path) -> Iterator[Path]:
         subprocess.run(["umount", directory], check=True)
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root may mount a small disk")
+@pytest.mark.tmpfs
 def test_the_disk_of_the_databases_own_tablespace_is_asked(awkward):
     """Its place is no secret of PostgreSQL's, so the operator needs no further right."""
     home = awkward.place.home / "small"

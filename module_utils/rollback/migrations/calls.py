@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from abc import abstractmethod
 from typing import Any, Dict, List, Optional, Sequence
 
 from ansible.module_utils.rollback.migrations import alembic_operations, python_values, sqlalchemy_values
@@ -82,8 +83,9 @@ class Caller(ObjectCaller):
     # The call that is a statement by itself: made for its effect, since nobody takes its result.
     statement_call: Optional[ast.expr] = None
 
+    @abstractmethod
     def run(self, function: Function, args: Sequence[Any], options: Dict[str, Any]) -> Any:
-        raise NotImplementedError
+        """Part of what is built on this."""
 
     def call(self, function: Any, args: List[Any], options: Dict[str, Any], node: Optional[ast.Call]) -> Any:
         """The value of a call; what it does to the database goes to the recorder."""
@@ -113,9 +115,9 @@ class Caller(ObjectCaller):
             if isinstance(given, Function):
                 self.perhaps(given)
 
+    @abstractmethod
     def perhaps(self, function: Function) -> None:
         """A call that somebody else may make, with arguments that nobody here knows."""
-        raise NotImplementedError
 
     def _external(self, function: External, args: List[Any], options: Dict[str, Any], node: Optional[ast.Call]) -> Any:
         path = function.path

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from abc import ABC, abstractmethod
 from typing import Any, Callable, Dict, Iterator, List, Optional, Tuple
 
 from ansible.module_utils.rollback.migrations import python_values, sqlalchemy_values
@@ -36,7 +37,7 @@ class TooMuch(Exception):
     """The script does more, or calls deeper, than is worth following."""
 
 
-class Evaluator:
+class Evaluator(ABC):
     """Expressions. What statements and calls do is the interpreter's part, which is built on this."""
 
     def __init__(self, modules: Modules, recorder: Recorder) -> None:
@@ -47,14 +48,17 @@ class Evaluator:
         self.open: Dict[int, Any] = {}
         self._left = _MOST_STEPS
 
+    @abstractmethod
     def call(self, function: Any, args: List[Any], options: Dict[str, Any], node: Optional[ast.Call]) -> Any:
-        raise NotImplementedError
+        """Part of what is built on this."""
 
+    @abstractmethod
     def bind(self, target: ast.AST, value: Any, scope: Scope) -> None:
-        raise NotImplementedError
+        """Part of what is built on this."""
 
+    @abstractmethod
     def lookup(self, module: Module, name: str) -> Any:
-        raise NotImplementedError
+        """Part of what is built on this."""
 
     def value(self, node: Optional[ast.AST], scope: Scope) -> Any:
         """What an expression stands for, UNKNOWN_VALUE where only the running migration can tell."""

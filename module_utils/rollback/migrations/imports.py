@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import builtins
+from abc import abstractmethod
 from typing import Any, List
 
 from ansible.module_utils.rollback.migrations.calls import Caller, Raised
@@ -20,8 +21,9 @@ class Importer(Caller):
         # The calls that are under way, the innermost last.
         self.frames: List[Frame] = []
 
+    @abstractmethod
     def statement(self, node: ast.stmt, scope: Scope) -> str:
-        raise NotImplementedError
+        """Part of what is built on this."""
 
     def lookup(self, module: Module, name: str) -> Any:
         """A name of a module, for which its statements that bind the name are walked through once, and quietly."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from abc import abstractmethod
 from typing import Any, Dict, List, Optional
 
 from ansible.module_utils.rollback.migrations import sqlalchemy_values
@@ -37,8 +38,9 @@ class ObjectCaller(Evaluator):
         # Whether a session has fetched objects, whose changes its commit would write.
         self._fetched = False
 
+    @abstractmethod
     def execute(self, what: Any, kind: str, node: Optional[ast.Call]) -> Any:
-        raise NotImplementedError
+        """Part of what is built on this."""
 
     def session(
         self, owner: Session, name: str, args: List[Any], options: Dict[str, Any], node: Optional[ast.Call]

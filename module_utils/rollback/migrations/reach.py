@@ -94,21 +94,21 @@ class Reach:
         """What other files have to define so that `module` can define `names`."""
         known = len(module.names), len(module.modules), len(module.stars)
         waiting = list(module.statements) if names is None else []
-        todo = set() if names is None else names - module.names
-        module.names |= todo
-        while waiting or todo:
-            for name in todo:
+        unread = set() if names is None else names - module.names
+        module.names |= unread
+        while waiting or unread:
+            for name in unread:
                 waiting += module.binding.get(name, ())
                 if name not in module.binding and module.path.name == "__init__.py":
                     self._add_module(module, _file(module.path.parent / name))
-            todo = set()
+            unread = set()
             for statement in waiting:
                 if id(statement) not in module.done:
                     module.done.add(id(statement))
-                    todo |= statement.uses - module.names
+                    unread |= statement.uses - module.names
                     for node, alias in statement.imports:
                         yield from self._imported(module, node, alias)
-            module.names |= todo
+            module.names |= unread
             waiting = []
         if known != (len(module.names), len(module.modules), len(module.stars)):
             yield from ((path, set(module.names)) for path in (*module.modules, *module.stars))

@@ -112,7 +112,7 @@ def in_order(
 def _is_wide(build: Build, wide: Mapping[bytes, AbstractSet[bytes]]) -> bool:
     """Whether an index compares such values, or what an expression makes, or is no B-tree."""
     index = _INDEX.match(build.statement)
-    if build.stage != _INDEXES or not index:
+    if not index:
         return False
     columns = build.statement[index.end() :]
     words = {word.replace(b'"', b"") for word in _WORD.findall(columns)}

@@ -71,7 +71,7 @@ def load(server: Server, database: str, blocks: Iterable[bytes], jobs: int) -> S
                 loader.load(entry)
             loader.build()
         except psycopg.Error as error:  # of what is asked between the entries
-            raise RollbackError(f"Loading failed: {str(error).strip()}.", "Look at the server's log.") from error
+            raise _failure("the dump", error) from error
     shares = loader.shares
     shares.alone_s = time.monotonic() - began - shares.rows_s - shares.builds_s
     return shares
@@ -288,10 +288,10 @@ def _timed(shares: Shares, name: str) -> Iterator[None]:
         setattr(shares, name, getattr(shares, name) + time.monotonic() - began)
 
 
-def _failure(entry: Entry, error: "psycopg.Error") -> RollbackError:
+def _failure(what: object, error: "psycopg.Error") -> RollbackError:
     # Without DETAIL, which quotes rows.
     words = error.diag.message_primary or str(error)
     return RollbackError(
-        f"Loading {entry} failed: {words.strip().rstrip('.')}.",
+        f"Loading {what} failed: {words.strip().rstrip('.')}.",
         "Check what the server lacks for it, or choose another backup.",
     )
