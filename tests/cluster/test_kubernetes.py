@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
+import tempfile
 
+import emulator
 import kubernetes.client
 import kubernetes_application
 import pytest
 
 from ansible.module_utils.rollback.errors import RollbackError
-from ansible.module_utils.rollback.runtimes import kubernetes_change
+from ansible.module_utils.rollback.runtimes import kubernetes_api, kubernetes_change
 
 pytestmark = pytest.mark.kubectl
 
@@ -427,14 +431,30 @@ def test_rights_that_are_lacking_are_listed_before_anything_is_changed(resting, 
         ({"access": {"host": "http://127.0.0.1:1", "api_key": "x"}}, "The Kubernetes API at http://127.0.0.1:1 cannot be reached"),
     ],
 )  # fmt: skip
-def test_bad_input_is_one_sentence(resting, more, said, monkeypatch):
-    # In a process of its own, as a module has it, no other kubeconfig was read before.
+def test_bad_input_is_one_sentence(resting, more, said, monkeypatch, tmp_path):
+    # In a process of its own, as a module has it, no other kubeconfig was read before; and kubernetes.core remembers
+    # in the temporary directory what it once saw of an address.
     monkeypatch.setattr(kubernetes.client.Configuration, "_default", None)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     try:
         told = " ".join(bring(resting, "ready", **{"version": GOOD, **more})["problems"])
     except RollbackError as refused:
         told = str(refused)
     assert said in told
+
+
+def test_an_api_that_vanishes_is_named(resting, tmp_path):
+    kubeconfig = tmp_path / "kubeconfig"
+    with subprocess.Popen([sys.executable, emulator.__file__, str(kubeconfig)]) as cluster:
+        try:
+            resting.until(lambda: kubeconfig.exists() and kubeconfig.read_text())
+            api = kubernetes_api.connect({"kubeconfig": str(kubeconfig)})
+        finally:
+            cluster.kill()
+    with pytest.raises(
+        RollbackError, match=r"^The Kubernetes API at http://127\.0\.0\.1:\d+ cannot be reached: .*refused"
+    ):
+        api.get("/api/v1/namespaces/nowhere")
 
 
 def test_a_context_that_is_not_there_is_told(resting):

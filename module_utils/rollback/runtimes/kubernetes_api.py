@@ -84,7 +84,7 @@ class Api:
         except ApiException as error:
             raise _refused(error.status or 0, error.body or "", str(error.reason)) from error
         except urllib3.exceptions.HTTPError as error:
-            raise _unreachable(self._client.configuration.host, error) from error
+            raise _unreachable(error) from error
         return dict(json.loads(answer.data))
 
 
@@ -109,7 +109,7 @@ def connect(access: Mapping[str, Any]) -> Api:
     except ApiException as error:
         raise _refused(error.status or 0, error.body or "", str(error.reason)) from error
     except urllib3.exceptions.HTTPError as error:
-        raise _unreachable("", error) from error
+        raise _unreachable(error) from error
     return Api(found.client)
 
 
@@ -149,7 +149,10 @@ def _refused(status: int, body: Any, reason: str) -> ApiError:
     return ApiError(status, f"The cluster refused: {said}.")
 
 
-def _unreachable(host: str, error: Exception) -> RollbackError:
+def _unreachable(error: Exception) -> RollbackError:
+    # The address that was tried: kubeconfig, context and environment decide it, and only the error always knows.
+    pool = getattr(error, "pool", None)
+    where = f" at {pool.scheme}://{pool.host}:{pool.port}" if pool else ""
     cause = getattr(error, "reason", None) or error
     said = str(cause).rpartition(": ")[2].rstrip(".") or type(cause).__name__
-    return RollbackError(f"The Kubernetes API{f' at {host}' if host else ''} cannot be reached: {said}.", _CHECK_ACCESS)
+    return RollbackError(f"The Kubernetes API{where} cannot be reached: {said}.", _CHECK_ACCESS)
