@@ -41,7 +41,7 @@ options:
 attributes:
   check_mode:
     support: full
-    description: Nothing is changed in any mode.
+    description: Nothing is changed in any mode, but that an image which is missing is pulled.
 author: [The Rollback authors]
 """
 

@@ -15,6 +15,9 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "integration"))
 from containers import Containers
 from place import Answer, Place
 
+from ansible.module_utils.rollback.errors import RollbackError
+from ansible.module_utils.rollback.migrations import sources
+
 pytestmark = [*engine.PARTS, pytest.mark.postgres, pytest.mark.slow, pytest.mark.timeout(1200)]
 
 GOOD, BAD = "1.0.0", "1.2.0"
@@ -84,6 +87,21 @@ def test_a_version_that_was_never_recorded_is_judged_by_what_its_image_says(hunt
     assert "The schema stays 3 revisions ahead of Hunter 0.9.0; they only add to it." in plain, plain.output
     assert "0.0.1 is not on this host, and cannot be had" in unknown, unknown.output
     assert hunter.containers.containers() == before
+
+
+def test_migrations_of_an_image_that_is_not_here_are_had_from_its_registry(hunter):
+    """As on a host that only reaches the cluster, where the nodes alone have it."""
+    repository = hunter.containers.facts["repository"]
+    unknown = f"{repository}:0.8.0"
+    name = images.build(repository, GOOD, tag="0.8.0")
+    images.docker("image", "rm", unknown)
+    for told in (unknown, f"{unknown}@{name.partition('@')[2]}"):
+        assert len(sources.fetch(sources.IMAGE, told, "").versions) > 2
+        images.docker("image", "rm", told)
+    with pytest.raises(
+        RollbackError, match=r"The migrations cannot be had: docker pull --quiet .*:0\.0\.1: .*not found"
+    ):
+        sources.fetch(sources.IMAGE, f"{repository}:0.0.1", "")
 
 
 def test_a_downgrade_runs_in_the_new_image_though_that_version_is_dead(hunter):

@@ -1,4 +1,7 @@
-"""Where a history may be: in a directory, a git revision, an image, a container or a pod. It is copied out; nothing is started."""
+"""Where a history may be: in a directory, a git revision, an image, a container or a pod. It is copied out; nothing is started.
+
+An image that is not here is pulled: nothing but the engine's store of images changes by that.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +20,7 @@ from ansible.module_utils.rollback.migrations.tree import Tree
 DIRECTORY, GIT, IMAGE, CONTAINER, POD = "directory", "git", "image", "container", "pod"
 SOURCES = (DIRECTORY, GIT, IMAGE, CONTAINER, POD)
 
-_TIMEOUT_S = 120
+_TIMEOUT_S, _PULL_TIMEOUT_S = 120, 600
 # What a history is made of; anything else in the archive stays there.
 _SUFFIXES = (".py", ".ini", ".toml", ".cfg")
 _MOST_BYTES = 200_000_000
@@ -36,6 +39,8 @@ def fetch(
         return tree.read(Path(path), ini, section)
     if not name:
         raise RollbackError(f"source={source} needs a name.", "Say which image, container, pod or git revision.")
+    if source == IMAGE:
+        _have(name, list(client) or ["docker"])
     if source in (IMAGE, CONTAINER) and not path:
         path = _working_directory(name, list(client) or ["docker"])
     archive = _archive(source, name, path, list(client))
@@ -58,6 +63,14 @@ def _archive(source: str, name: str, path: str, client: List[str]) -> bytes:
         return _said([*docker, "cp", f"{container}:{path}", "-"])
 
 
+def _have(image: str, docker: List[str]) -> None:
+    """Where the application runs on Kubernetes, only the nodes ever had its image."""
+    try:
+        _said([*docker, "image", "inspect", image])
+    except RollbackError:
+        _said([*docker, "pull", "--quiet", image], _PULL_TIMEOUT_S)
+
+
 def _working_directory(name: str, docker: List[str]) -> str:
     """That of an image or container, where nobody says another one."""
     return _said([*docker, "inspect", "--format", "{{.Config.WorkingDir}}", name]).decode().strip() or "/"
@@ -67,16 +80,16 @@ def _working_directory(name: str, docker: List[str]) -> str:
 def _created(docker: List[str], image: str) -> Iterator[str]:
     """A container that is made of the image, never started, and removed again."""
     # An image without a command needs one to be created from, though it never runs.
-    container = _said([*docker, "create", "--pull", "never", image, "true"]).decode().strip()
+    container = _said([*docker, "create", image, "true"]).decode().strip()
     try:
         yield container
     finally:
         _said([*docker, "rm", container])
 
 
-def _said(argv: List[str]) -> bytes:
+def _said(argv: List[str], timeout_s: float = _TIMEOUT_S) -> bytes:
     try:
-        done = subprocess.run(argv, stdin=subprocess.DEVNULL, capture_output=True, timeout=_TIMEOUT_S, check=False)
+        done = subprocess.run(argv, stdin=subprocess.DEVNULL, capture_output=True, timeout=timeout_s, check=False)
     except (OSError, subprocess.TimeoutExpired) as error:
         raise RollbackError(f"{argv[0]} cannot be asked for the migrations: {error}.") from error
     if done.returncode != 0:
