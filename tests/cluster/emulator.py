@@ -5,8 +5,8 @@ selectors, watches, the scale subresource, and SelfSubjectAccessReview. Behind i
 
 Limits, which a real control plane does not have: no authentication (whoever asks is `tester`, and may all but what `/emulator/deny`
 lists); no admission, no schema (a field that does not exist is kept), few defaults; no server-side apply, no field managers, no
-printed tables, no compaction of history (a watch sees every event since the emulator began); pods run nothing, and have no logs and no
-exec. Kinds are those in KINDS. What an image does is in its name, see controllers.py.
+printed tables, no compaction of history (a watch sees every event since the emulator began); pods run nothing by themselves and have
+no logs; `kubectl exec` has the limits of execution.py. Kinds are those in KINDS. What an image does is in its name, see controllers.py.
 
 As a program: `emulator.py <kubeconfig to write>`, with the port that is free; it ends with SIGTERM.
 """
@@ -28,6 +28,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parent))
 import controllers
+import execution
 import patches
 
 # Group and version → plural → kind, short names, whether it is of a namespace.
@@ -202,6 +203,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
                 if verb == "watch":
                     self._watch(place, query)
                     return
+                if place.subresource == "exec":
+                    self._execute(place)
+                    return
                 with self.store.lock:
                     found = self._answer(verb, place, query, body)
                     # Whoever writes the answer must not see what controllers change meanwhile.
@@ -336,6 +340,17 @@ class Handler(http.server.BaseHTTPRequestHandler):
         else:
             self.store.delete(place.plural, now)
         return now
+
+    def _execute(self, place: Place) -> None:
+        with self.store.lock:
+            pod = copy.deepcopy(self.store.get(place.plural, place.namespace, place.name))
+        if pod is None:
+            raise Failure(404, "NotFound", f'{place.words} "{place.name}" not found')
+        if not controllers.is_ready(pod):
+            raise Failure(500, "InternalError", "container not found")
+        if execution.PROTOCOL not in (self.headers["Sec-WebSocket-Protocol"] or ""):
+            raise Failure(400, "BadRequest", f"the emulator executes over WebSockets alone, as {execution.PROTOCOL}")
+        execution.serve(self, pod)
 
     def _watch(self, place: Place, query: dict[str, str]) -> None:
         self.send_response(200)

@@ -11,6 +11,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "integration"))
 sys.path.insert(0, str(Path(__file__).parents[2] / "molecule" / "app_kubernetes"))
+import downgrades
 import place as laboratory
 from kubernetes_place import Place as Kubernetes
 
@@ -128,3 +129,46 @@ def test_a_restore_stops_and_starts_the_workloads(run):
     assert {image.partition("@")[0] for image in hunter.images()} == {f"{hunter.repository}:{GOOD}"}
     assert hunter.get("deployment", "api")["spec"]["replicas"] == 2
     assert run.laboratory.report()["outcome"] == "succeeded"
+
+
+def alembics_pod(run):
+    """A workload that only waits: what a team keeps beside the application, in the version that is deployed."""
+    hunter, image = run.kubernetes.hunter, f"{run.kubernetes.hunter.repository}:{downgrades.BAD}"
+    variables = [{"name": "DATABASE_URL", "value": run.laboratory.lab.environment["DATABASE_URL"]}]
+    containers = [{"name": "alembic", "image": image, "command": ["sleep", "infinity"], "env": variables}]
+    hunter.apply(
+        hunter.manifest("Deployment", "alembic", downgrades.BAD, replicas=1, template={"containers": containers})
+    )
+    hunter.kubectl("rollout", "status", "deployment/alembic", "--namespace", hunter.name, "--timeout=60s")
+    return {
+        "alembic_downgrade_place": "pod",
+        "alembic_downgrade_place_name": "deployment/alembic",
+        "alembic_downgrade_client": ["kubectl", "--kubeconfig", str(hunter.kubeconfig), "--namespace", hunter.name],
+        "alembic_downgrade_directory": f"{run.laboratory.facts['app_dir']}/releases/{downgrades.BAD}",
+        "alembic_downgrade_environment": {},  # the pod's own
+    }
+
+
+def test_migrations_are_taken_back_in_a_pod_and_undone_in_it(run):
+    place, hunter = run.laboratory, run.kubernetes.hunter
+    place.lab.deploy(downgrades.BAD)
+    place.lab.use(20)
+    place.wait_for_worker()
+    place.lab.stop_hunter()  # from here on the application is the cluster's alone
+    run.kubernetes.deploy(downgrades.BAD)
+    migration = {"method": "migration", **downgrades.QUICK, **alembics_pod(run)}
+    before, pods = place.content("hunter"), run.kubernetes.look()
+    check = run.must("rollback.yml", "--check", **migration)
+    assert f"Take back {downgrades.PHONES}" in check, check.output
+    assert "ALTER TABLE leads DROP COLUMN phone" in check
+    assert (place.content("hunter"), run.kubernetes.look()) == (before, pods)
+    run.must("rollback.yml", **migration)
+    assert place.census("hunter").alembic_heads == [downgrades.GOOD_HEAD]
+    assert {image.partition("@")[0] for image in hunter.images()} == {
+        f"{hunter.repository}:{GOOD}",
+        f"{hunter.repository}:{downgrades.BAD}",
+    }
+    assert hunter.get("deployment", "api")["spec"]["replicas"] == 2
+    run.must("undo.yml", run=place.report()["run"], **migration)
+    assert place.content("hunter") == before
+    assert {image.partition("@")[0] for image in hunter.images()} == {f"{hunter.repository}:{downgrades.BAD}"}
