@@ -171,8 +171,27 @@ def test_a_dump_of_insert_statements_loads_through_a_restricted_psql(awkward, tm
         beside.create(connection, "awkward", INTO)
         beside.load(awkward.server, awkward.tools, plain, INTO, 1)
         assert awkward.content(INTO)["tables"] == before
-        with pytest.raises(RollbackError, match="its rows are INSERT statements, which nothing counts"):
-            proof.prove(plain, DEFAULT_VERSION_TABLE, awkward.tools, JUDGED)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ["--inserts"],
+        ["--column-inserts", "--rows-per-insert=3", "--on-conflict-do-nothing"],
+        ["--inserts", "--format=custom"],
+    ],
+    ids=" ".join,
+)
+def test_rows_that_are_insert_statements_are_judged_like_others(awkward, tmp_path, options):
+    with awkward.database():
+        copied = proof.prove(dumped(awkward, tmp_path / "a.sql"), DEFAULT_VERSION_TABLE, awkward.tools, JUDGED).manifest
+        plain = dumped(awkward, tmp_path / "b", *options)
+        inserted = proof.prove(plain, DEFAULT_VERSION_TABLE, awkward.tools, JUDGED).manifest
+    assert {name: table.rows for name, table in inserted.census.tables.items()} == {
+        name: table.rows for name, table in copied.census.tables.items() if table.rows
+    }
+    assert inserted.census.alembic_heads == copied.census.alembic_heads
+    assert inserted.census.sequences == copied.census.sequences
 
 
 @one_version_tells

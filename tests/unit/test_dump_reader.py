@@ -130,5 +130,24 @@ def test_sequences_say_where_they_stand():
     assert read(body).sequences == {"public.leads_id_seq": 42, 'public."O\'x"': None, "public.down": -5}
 
 
-def test_a_dump_of_insert_statements_is_told_as_such():
-    assert read(b"INSERT INTO public.leads VALUES (1);\n").inserts
+@pytest.mark.parametrize(
+    ("inserts", "table", "rows"),
+    [
+        (b"INSERT INTO public.leads VALUES (1, 'Ada');\nINSERT INTO public.leads VALUES (2, NULL);\n", "public.leads", 2),
+        (b"INSERT INTO public.leads VALUES\n\t(1, 'Ada (of (Lovelace'),\n\t(2, E'\\\\(');\n", "public.leads", 2),
+        (b"INSERT INTO public.\"Order (items\" (id, \"values (\") VALUES (-1.5, DEFAULT);\n", 'public."Order (items"', 1),
+        (b"INSERT INTO public.ids OVERRIDING SYSTEM VALUE VALUES (1) ON CONFLICT DO NOTHING;\n", "public.ids", 1),
+        (b"INSERT INTO public.nothing DEFAULT VALUES;\nINSERT INTO public.nothing DEFAULT VALUES;\n", "public.nothing", 2),
+        (b"INSERT INTO public.notes VALUES ('one\n\t(two),\nINSERT INTO public.x VALUES (1);\n');\n", "public.notes", 1),
+    ],
+)  # fmt: skip
+def test_rows_that_are_insert_statements_are_counted(inserts, table, rows):
+    facts = read(inserts)
+    assert (facts.inserts, facts.rows, facts.complete, facts.found) == (True, {table: rows}, True, {})
+
+
+def test_revisions_among_insert_statements_are_read():
+    one = b"INSERT INTO public.alembic_version VALUES ('bbb');\n"
+    other = b"INSERT INTO public.alembic_version (version_num) VALUES ('aaa');\n"
+    assert read(one + other).alembic_heads == ["aaa", "bbb"]
+    assert read(b"CREATE FUNCTION f() RETURNS void AS $$\nINSERT INTO public.x VALUES (1);\n$$;\n").rows == {}

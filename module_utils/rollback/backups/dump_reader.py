@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Dict, Iterable, Iterator, List, Optional, Tuple
 
 from ansible.module_utils.rollback.backups.requirements import Requirements, RequirementsReader
-from ansible.module_utils.rollback.backups.scan import Scanner
+from ansible.module_utils.rollback.backups.scan import Inserted, Scanner
 
 END_MARKER = b"-- PostgreSQL database dump complete"
 _HEADER = re.compile(rb"-- PostgreSQL database dump\s*$")
@@ -20,13 +20,13 @@ _CLIENT = re.compile(rb"-- Dumped by pg_dump version (\S+)")
 _COPY_END = re.compile(rb"\n\\\.\r?\n")
 _COPY_END_BYTES = 5  # at most
 _SETVAL = re.compile(rb"SELECT pg_catalog\.setval\('((?:[^']|'')+)', (-?\d+), (true|false)\);")
-_INSERT = re.compile(rb"INSERT INTO ")
 
 
 @dataclass
 class DumpFacts:
-    """`rows` counts the COPY lines of each table, `bytes` all of the dump as SQL; neither is known where they were not read.
+    """`rows` counts the rows of each table, `bytes` all of the dump as SQL; neither is known where they were not read.
 
+    With `inserts` they came as INSERT statements, and a table without rows does not occur among them.
     `found` is what it says beyond what restores one database, by kind (scan.KINDS); `needs` is what the server must have.
     """
 
@@ -97,6 +97,8 @@ def read(blocks: Iterable[bytes], version_table: str) -> DumpFacts:
         if inside in (b"", b'"'):
             needs.feed(line, in_name=bool(inside))
         table = scanner.feed(line)
+        for insert in scanner.inserted:
+            _note_insert(insert, version_table, facts)
         if not table:
             continue
         if table == version_table:
@@ -141,8 +143,13 @@ def _note(line: bytes, facts: DumpFacts) -> None:
                 setattr(facts, name, found.group(1).decode(errors="replace"))
     elif line.startswith(b"SELECT pg_catalog.setval("):
         note_sequence(line, facts)
-    elif _INSERT.match(line):
-        facts.inserts = True
+
+
+def _note_insert(insert: Inserted, version_table: str, facts: DumpFacts) -> None:
+    facts.inserts = True
+    facts.rows[insert.table] = facts.rows.get(insert.table, 0) + insert.rows
+    if insert.table == version_table:
+        facts.alembic_heads = sorted([*(facts.alembic_heads or []), insert.value])
 
 
 def note_sequence(statement: bytes, facts: DumpFacts) -> None:

@@ -16,7 +16,6 @@ from ansible.module_utils.rollback.backups.dump_reader import DumpFacts
 from ansible.module_utils.rollback.backups.manifest import Manifest
 from ansible.module_utils.rollback.backups.names import PLAIN
 from ansible.module_utils.rollback.census import Census, Table
-from ansible.module_utils.rollback.errors import RollbackError
 from ansible.module_utils.rollback.postgres import client_tools
 from ansible.module_utils.rollback.postgres.client_tools import ClientTools
 
@@ -27,12 +26,7 @@ _VERSION = re.compile(r"^;\s+Dumped from database version: (\S+)", re.MULTILINE)
 
 
 def manifest_of(backup: Path, facts: DumpFacts, tools: ClientTools) -> Manifest:
-    """A manifest made of what was read. Raises RollbackError where its rows are of a kind that cannot be counted."""
-    if facts.inserts:
-        raise RollbackError(
-            f"The backup {backup.name} has no manifest, and its rows are INSERT statements, which nothing counts.",
-            "Choose a backup with a manifest, or one whose rows come as COPY.",
-        )
+    """A manifest made of what was read."""
     contents = wrappings.look(backup)
     database, version = _said_by_archive(backup, tools) if contents.format != PLAIN else ("", facts.server_version)
     named = names.parse(backup.name)

@@ -75,6 +75,7 @@ _PG_DUMP_SAYS = {"set", "reset", "create", "alter", "drop", "comment", "grant", 
 _ROUTINES = {"function", "procedure"}
 _NOTHING, _OPENED, _ENDED = Token(MARK, b""), Token(MARK, b"("), Token(MARK, b";")
 _FROM_STDIN = [Token(WORD, b"from"), Token(WORD, b"stdin"), Token(MARK, b";")]
+_INSERT_INTO = [Token(WORD, b"insert"), Token(WORD, b"into")]
 _CONNECTS_NOT = (Token(WORD, b"connect"), Token(MARK, b"="), Token(WORD, b"false"))
 
 
@@ -83,17 +84,29 @@ class Finding(NamedTuple):
     words: str
 
 
+class Inserted(NamedTuple):
+    """An INSERT of `rows` rows; `value` is the first string among them."""
+
+    table: str
+    rows: int
+    value: str
+
+
 class Scanner:
-    """Is fed the lines of a dump that are no rows, and keeps in `found` what it refuses, by kind."""
+    """Is fed the lines of a dump that are no rows, and keeps in `found` what it refuses, by kind.
+
+    `inserted` has the INSERTs that ended on the last line.
+    """
 
     def __init__(self, found: Optional[Dict[str, List[str]]] = None) -> None:
         self.found: Dict[str, List[str]] = {} if found is None else found
         self.script = Script(self._judge)
+        self.inserted: List[Inserted] = []
         self._copied: List[str] = []
 
     def feed(self, line: bytes) -> str:
         """The table of a COPY that ended on this line, whose rows come next; empty where none did."""
-        self._copied = []
+        self._copied, self.inserted = [], []
         command = self.script.meta_command(line)
         if command and not RESTRICT.match(command):
             self._note(Finding(PSQL, _shown(command)))
@@ -120,6 +133,8 @@ class Scanner:
         if tokens and tokens[0] == Token(WORD, b"copy") and _takes_rows(tokens):
             self._copied.append(_table(tokens))
             return
+        if tokens[:2] == _INSERT_INTO:
+            self.inserted.append(_inserted(tokens))
         for finding in judge(tokens):
             self._note(finding)
 
@@ -328,11 +343,27 @@ def _takes_rows(tokens: Sequence[Token]) -> bool:
     )
 
 
+def _inserted(tokens: Sequence[Token]) -> Inserted:
+    """pg_dump writes a row as literals, so that every parenthesis behind VALUES that is in no other one begins a row."""
+    rows, depth, values = 0, 0, False
+    first = b""
+    for token in tokens:
+        if token.kind == MARK and values:
+            rows += token.text == b"(" and depth == 0
+        if token.kind == MARK:
+            depth += (token.text == b"(") - (token.text == b")")
+        elif token == Token(WORD, b"values"):
+            values = True
+        elif values and not first and token.kind in (STRING, ESCAPED):
+            first = token.text
+    return Inserted(_table(tokens[1:]), rows or 1, first.decode(errors="replace"))  # DEFAULT VALUES has none
+
+
 def _table(tokens: Sequence[Token]) -> str:
-    """The name of a COPY's table, as pg_dump writes it."""
+    """The name of the table of a COPY or INSERT, as pg_dump writes it."""
     name = b""
     for token in tokens[1:]:
-        if token.text in (b"(", b"from") and token.kind != NAME:
+        if token.text in (b"(", b"from", b"values", b"overriding", b"default") and token.kind != NAME:
             break
         name += b'"%s"' % token.text.replace(b'"', b'""') if token.kind == NAME else token.text
     return name.decode(errors="replace")
