@@ -210,6 +210,60 @@ BODIES = {
         "unknown",
         [],
     ),
+    "session objects, gone over": (
+        "s = orm.Session(bind=op.get_bind())\nfor row in s.query(T).filter(T.c == 1):\n    print(row.c)\ns.commit()",
+        "unknown",
+        [],
+    ),
+    "session objects, listed": (
+        "s = orm.Session(bind=op.get_bind())\nrows = list(s.query(T))\ns.commit()",
+        "unknown",
+        [],
+    ),
+    "session objects that are flushed by the next query": (
+        "s = orm.Session(bind=op.get_bind())\nrow = s.get(T, 1)\nrow.c = 2\ns.query(T).count()",
+        "unknown",
+        [],
+    ),
+    "session objects, by setattr": (
+        "s = orm.Session(bind=op.get_bind())\nsetattr(s.execute(sa.select(T)).scalar_one(), 'c', 2)",
+        "unknown",
+        [],
+    ),
+    "the session of Flask-SQLAlchemy": (
+        "from web import db\ns = db.Session(bind=op.get_bind())\ns.query(T).filter(T.c == 1).delete()",
+        "lossy",
+        ["rows t"],
+    ),
+    "a session that only asks": (
+        "s = orm.Session(bind=op.get_bind())\nif s.query(T).count():\n    op.drop_index('ix')\ns.close()",
+        "safe",
+        [],
+    ),
+    "what a row holds decides": (
+        "for row in op.get_bind().execute(sa.text('SELECT * FROM t')):\n"
+        "    if row.c is None:\n        op.execute('DELETE FROM t')\n"
+        "    if isinstance(row.d, str):\n        op.execute('DELETE FROM u')",
+        "lossy",
+        ["rows t", "rows u"],
+    ),
+    "a class method": (
+        "class Mend:\n    @classmethod\n    def down(cls, session, table):\n        cls.run(session, table)\n"
+        "    @staticmethod\n    def run(session, table):\n        session.execute(f'DELETE FROM {table}')\n"
+        "Mend.down(orm.Session(bind=op.get_bind()), 't')",
+        "lossy",
+        ["rows t"],
+    ),
+    "a static method of an object": (
+        "class Mend:\n    @staticmethod\n    def run(table):\n        op.drop_table(table)\nMend().run('t')",
+        "lossy",
+        ["table t"],
+    ),
+    "a method that the class has from elsewhere": (
+        "from elsewhere import Base\nclass Mend(Base):\n    pass\nMend.down(op.get_bind())\nMend().up(op.get_bind())",
+        "unknown",
+        [],
+    ),
     "somebody else's function": ("import elsewhere\nelsewhere.mend(op.get_bind())", "unknown", []),
     "drop_all": ("Base.metadata.drop_all(bind=op.get_bind())", "unknown", []),
     "own operations": ('op.create_everything("t")', "unknown", []),

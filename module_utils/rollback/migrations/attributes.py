@@ -74,7 +74,7 @@ def _of_class(owner: Class, name: str) -> Any:
         return column_of(sqlalchemy_values.table_of(owner), name)
     if found is not None and owner.is_enum and not isinstance(found, Function):
         return Member(name, found)
-    return Method(owner, name) if found is None else found
+    return Method(owner, name) if found is None or isinstance(found, Function) else found
 
 
 def column_of(table: TableValue, name: Any) -> Sql:

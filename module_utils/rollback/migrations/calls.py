@@ -89,6 +89,8 @@ class Caller(ObjectCaller):
 
     def call(self, function: Any, args: List[Any], options: Dict[str, Any], node: Optional[ast.Call]) -> Any:
         """The value of a call; what it does to the database goes to the recorder."""
+        if isinstance(function, (External, Method)) and function.name == "Session" and _bound(args, options):
+            return Session()  # Flask-SQLAlchemy's db.Session(bind=…), and whatever else makes one
         if isinstance(function, External):
             return self._external(function, args, options, node)
         if isinstance(function, Method):
@@ -105,6 +107,7 @@ class Caller(ObjectCaller):
     def _handed(self, to: str, args: Sequence[Any], options: Dict[str, Any]) -> None:
         """Whoever gets the connection may do anything with it, and whoever gets a function may call it, with anything."""
         for given in (*args, *options.values()):
+            self.fetches(given)
             powerful = isinstance(given, (Connection, Session, Context, Batch))
             if powerful or (isinstance(given, External) and given.path == "alembic.op"):
                 self.recorder.unread(f"Hands the connection to {to}")
@@ -150,6 +153,8 @@ class Caller(ObjectCaller):
         if name in _HIDES:
             self.recorder.unread(f"Calls {name}()")
             return UNKNOWN_VALUE
+        if name == "setattr" and args:
+            self.changes(args[0])
         items = self.iterated(args[1]) if name in ("map", "filter") and len(args) == 2 else None
         if items is not None:
             results = [self.call(args[0], [item], {}, None) for item in items]
@@ -253,11 +258,12 @@ class Caller(ObjectCaller):
         if isinstance(owner, Metadata):
             # It reflects the database, or looks into itself.
             return UNKNOWN_VALUE
-        if isinstance(owner, Instance):
-            function = owner.of.find(name)
-            return self.run(function, [owner, *args], options) if isinstance(function, Function) else UNKNOWN_VALUE
-        if isinstance(owner, Class):
-            self._handed(f"{owner.name}.{name}", args, options)
+        if isinstance(owner, (Instance, Class)):
+            kind = owner.of if isinstance(owner, Instance) else owner
+            function = kind.find(name)
+            if isinstance(function, Function):
+                return self.run(function, [*_bound_to(function, owner, kind), *args], options)
+            self._handed(f"{kind.name}.{name}", args, options)
             return UNKNOWN_VALUE
         if isinstance(owner, (Unknown, Method)):
             if (
@@ -317,6 +323,18 @@ class Caller(ObjectCaller):
         elif not kind.find("__tablename__"):
             self._handed(kind.name, args, options)
         return made
+
+
+def _bound_to(function: Function, owner: Any, kind: Class) -> List[Any]:
+    """What a method gets before its arguments: the object, its class, or nothing."""
+    decorators = {part.id for part in getattr(function.node, "decorator_list", ()) if isinstance(part, ast.Name)}
+    if "staticmethod" in decorators or (owner is kind and "classmethod" not in decorators):
+        return []
+    return [kind if "classmethod" in decorators else owner]
+
+
+def _bound(args: Sequence[Any], options: Dict[str, Any]) -> bool:
+    return any(isinstance(given, Connection) for given in (*args, *options.values()))
 
 
 def _where(node: Optional[ast.Call], text: str) -> Optional[int]:

@@ -158,6 +158,8 @@ class Interpreter(Importer):
             owner = self.value(target.value, scope)
             if isinstance(owner, Instance):
                 owner.names[target.attr] = value
+            else:
+                self.changes(owner)
 
     def _do_If(self, node: ast.If, scope: Scope) -> str:
         known = self.truth(node.test, scope)

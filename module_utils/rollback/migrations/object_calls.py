@@ -17,10 +17,12 @@ from ansible.module_utils.rollback.migrations.values import (
     Connection,
     Instance,
     Metadata,
+    Method,
     Query,
     Session,
     SqlType,
     TableValue,
+    Unknown,
     name_of,
     qualified,
     quoted,
@@ -35,8 +37,8 @@ class ObjectCaller(Evaluator):
 
     def __init__(self, modules: Modules, recorder: Recorder) -> None:
         super().__init__(modules, recorder)
-        # Whether a session has fetched objects, whose changes its commit would write.
-        self._fetched = False
+        # Whether a session is in use, and whether it has fetched objects, whose changes its commit would write.
+        self._in_session = self._fetched = False
 
     @abstractmethod
     def execute(self, what: Any, kind: str, node: Optional[ast.Call]) -> Any:
@@ -46,6 +48,7 @@ class ObjectCaller(Evaluator):
         self, owner: Session, name: str, args: List[Any], options: Dict[str, Any], node: Optional[ast.Call]
     ) -> Any:
         """Objects that a session has fetched change out of sight; those it adds are only added."""
+        self._in_session = True
         if name in ("execute", "scalar"):
             return self.execute(args[0] if args else UNKNOWN_VALUE, "execute", node)
         if name == "query":
@@ -69,6 +72,19 @@ class ObjectCaller(Evaluator):
         elif name in ("connection", "get_bind"):
             return Connection()
         return owner if name in ("begin", "__enter__", "begin_nested") else UNKNOWN_VALUE
+
+    def iterated(self, value: Any) -> Optional[List[Any]]:
+        self.fetches(value)
+        return super().iterated(value)
+
+    def fetches(self, value: Any) -> None:
+        """An ORM query that is gone over, by a loop or by whoever it is handed to."""
+        self._fetched = self._fetched or (isinstance(value, Query) and value.kind == "orm")
+
+    def changes(self, owner: Any) -> None:
+        """An attribute of `owner` is set: that of an object which a session has fetched is written sooner or later."""
+        if self._in_session and isinstance(owner, (Unknown, Method)):
+            self.recorder.unread("Writes the objects that it has fetched through a session")
 
     def query(self, query: Query, name: str, args: List[Any], options: Dict[str, Any]) -> Any:
         """Builds on; an ORM query also runs, where it deletes, updates or fetches."""

@@ -7,11 +7,10 @@ from typing import Any, Callable, Dict, Mapping, Sequence
 from ansible.module_utils.rollback.migrations.sql_statement import MARK
 from ansible.module_utils.rollback.migrations.values import (
     UNKNOWN_VALUE,
-    Class,
     Connection,
     Dialect,
     External,
-    Instance,
+    Method,
     Unknown,
 )
 
@@ -46,7 +45,7 @@ def _is_instance(value: Any, kind: Any) -> Any:
     if isinstance(value, Dialect) and "dialect" in name:
         return name.startswith(("pg", "postgres", "psycopg", "asyncpg"))
     plain = {"str": str, "int": int, "list": list, "tuple": tuple, "dict": dict, "bool": bool, "set": set}
-    if name in plain and not isinstance(value, (Unknown, Instance, Class)):
+    if name in plain and (value is None or _bare(value)):
         return isinstance(value, plain[name])
     if name == "connection" and isinstance(value, Connection):
         return True
@@ -77,8 +76,8 @@ _FUNCTIONS: Dict[str, Callable[..., Any]] = {
 
 
 def readable(value: Any) -> bool:
-    """Whether Python's own functions can work on it."""
-    return not isinstance(value, Unknown)
+    """Whether Python's own functions can work on it; an attribute of what nobody knows is not known either."""
+    return not isinstance(value, (Unknown, Method))
 
 
 def call_builtin(name: str, args: Sequence[Any], options: Mapping[str, Any]) -> Any:

@@ -43,10 +43,7 @@ class Connection:
 
 
 class Session:
-    """An ORM session on that connection. `loaded` once objects were fetched, whose changes a commit would write."""
-
-    def __init__(self) -> None:
-        self.loaded = False
+    """An ORM session on that connection."""
 
 
 class Dialect:
