@@ -267,6 +267,45 @@ BODIES = {
     "somebody else's function": ("import elsewhere\nelsewhere.mend(op.get_bind())", "unknown", []),
     "drop_all": ("Base.metadata.drop_all(bind=op.get_bind())", "unknown", []),
     "own operations": ('op.create_everything("t")', "unknown", []),
+    "a function called for each row": ('op.execute("SELECT mend(id) FROM t")', "unknown", []),
+    "a function called within another": ('op.execute("SELECT coalesce(mend(1), 0)")', "unknown", []),
+    "a function as a table": ('op.execute("SELECT * FROM mend()")', "unknown", []),
+    "functions that only read": (
+        "op.execute(\"SELECT lower(c), count(*), to_char(now(), 'YYYY') FROM t GROUP BY 1\")",
+        "safe",
+        [],
+    ),
+    "a function of SQLAlchemy's": ("op.get_bind().execute(sa.select(sa.func.mend(1)))", "unknown", []),
+    "a large object": ('op.execute("SELECT lo_unlink(oid) FROM pg_largeobject_metadata")', "unknown", []),
+    "the catalogue": ("op.execute(\"DELETE FROM pg_enum WHERE enumlabel = 'x'\")", "unknown", []),
+    "a part of a composite type": ('op.execute("ALTER TYPE address DROP ATTRIBUTE street CASCADE")', "unknown", []),
+    "one more part of a composite type": ('op.execute("ALTER TYPE address ADD ATTRIBUTE street text")', "safe", []),
+    "operations of one's own context": (
+        "from alembic.operations import Operations\nfrom alembic.migration import MigrationContext\n"
+        "Operations(MigrationContext.configure(op.get_bind())).drop_table('t')",
+        "lossy",
+        ["table t"],
+    ),
+    "an object that is called": (
+        "class Drop:\n    def __call__(self, table):\n        op.drop_table(table)\nDrop()('t')",
+        "lossy",
+        ["table t"],
+    ),
+    "a property": (
+        "class Drop:\n    @property\n    def now(self):\n        op.drop_table('t')\nDrop().now",
+        "lossy",
+        ["table t"],
+    ),
+    "what is done after an error": (
+        "try:\n    op.get_bind().execute(sa.text('SELECT 1'))\nexcept Exception:\n    op.drop_table('t')",
+        "lossy",
+        ["table t"],
+    ),
+    "session objects of a sessionmaker": (
+        "with orm.sessionmaker(bind=op.get_bind()).begin() as s:\n    for row in s.scalars(sa.select(T)):\n        row.c = None",
+        "unknown",
+        [],
+    ),
     "a called function": ('op.execute("SELECT wipe_everything()")', "unknown", []),
     # Ways through the script.
     "dialect arms": (

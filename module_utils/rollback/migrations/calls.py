@@ -46,6 +46,7 @@ _LEADS = {
 }
 _COPIES = {"list", "tuple", "set", "dict", "sorted", "reversed", "enumerate", "zip", "iter"}
 _ENDS = {"exit", "quit", "_exit"}
+_SESSION = "sqlalchemy.orm.Session."
 # Python's ways to run what it puts together, or to find a function by its name.
 _HIDES = {"exec", "eval", "compile", "__import__", "globals", "locals", "vars"}
 # What reaches the database without this connection, or calls what it is given at another time.
@@ -99,6 +100,8 @@ class Caller(ObjectCaller):
             return self.run(function, args, options)
         if isinstance(function, Class):
             return self._object(function, args, options)
+        if isinstance(function, Instance):
+            return self._method(Method(function, "__call__"), args, options, node)
         if isinstance(function, (TableValue, SqlType, Sql)):
             return function
         self._handed("a function that cannot be found", args, options)
@@ -131,6 +134,12 @@ class Caller(ObjectCaller):
             return UNKNOWN_VALUE
         if path.startswith("alembic.context."):
             return self._context(function.name, args, options, node)
+        if path.startswith(_SESSION):  # of a sessionmaker, or of a scoped_session that stands for its session
+            return self.session(Session(), function.name, args, options, node)
+        if path.startswith("alembic.") and path.endswith((".Operations", ".Operations.context")):
+            return External("alembic.op")
+        if path.startswith("alembic.") and path.endswith(".MigrationContext.configure"):
+            return Context()
         if path == "builtins.getattr" and len(args) > 1 and isinstance(args[1], str):
             return attribute(args[0], args[1], self.lookup)
         if path.startswith("builtins.") and any(id(arg) in self.open for arg in args) and function.name not in _COPIES:
@@ -221,6 +230,8 @@ class Caller(ObjectCaller):
             for part in what:
                 self.execute(part, kind, None)
         elif isinstance(what, Query):
+            for called in what.calls:
+                self.recorder.sql(f"SELECT {called}", kind)
             if what.kind not in ("select", "orm"):
                 self.recorder.sql(what.sql, kind)
         elif isinstance(what, (str, Sql)):

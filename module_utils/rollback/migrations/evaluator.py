@@ -18,6 +18,7 @@ from ansible.module_utils.rollback.migrations.values import (
     Columns,
     Connection,
     Function,
+    Instance,
     Member,
     Metadata,
     Method,
@@ -97,7 +98,8 @@ class Evaluator(ABC):
         return self.lookup(scope.module, node.id)
 
     def _Attribute(self, node: ast.Attribute, scope: Scope) -> Any:
-        return attribute(self.value(node.value, scope), node.attr, self.lookup)
+        found = attribute(self.value(node.value, scope), node.attr, self.lookup)
+        return self.call(found, [], {}, None) if _is_property(found) else found
 
     def _Call(self, node: ast.Call, scope: Scope) -> Any:
         function = self.value(node.func, scope)
@@ -304,6 +306,13 @@ class Evaluator(ABC):
     def iterated(self, value: Any) -> Optional[List[Any]]:
         """What a loop goes over, None if it is not known or too much."""
         return None if id(value) in self.open and not value else _iterated(value)
+
+
+def _is_property(value: Any) -> bool:
+    if not isinstance(value, Method) or not isinstance(value.owner, Instance):
+        return False
+    node = getattr(value.owner.of.find(value.name), "node", None)
+    return any(isinstance(part, ast.Name) and part.id == "property" for part in getattr(node, "decorator_list", ()))
 
 
 def _iterated(value: Any) -> Optional[List[Any]]:

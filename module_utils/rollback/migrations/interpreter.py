@@ -271,11 +271,14 @@ class Interpreter(Importer):
         raise TooMuch
 
     def _do_Try(self, node: ast.Try, scope: Scope) -> str:
-        """The way without an error. Where the body always raises, the first handler is taken."""
+        """The way without an error, and perhaps its handlers. Where the body always raises, the first one is taken."""
         try:
             ended = self.block(node.body, scope)
             if ended == _NEXT:
                 ended = self.block(node.orelse, scope)
+            for handler in node.handlers:
+                with self.recorder.without_refusals():  # what they raise was raised before
+                    self._either([handler.body, []], scope)
         except Raised:
             if not node.handlers:
                 raise

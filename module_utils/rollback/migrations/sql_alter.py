@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Callable, Dict, Iterator, Tuple
 
 from ansible.module_utils.rollback.migrations.column_types import change, read_type
-from ansible.module_utils.rollback.migrations.operations import COLUMN, VALUES, Operation
+from ansible.module_utils.rollback.migrations.operations import COLUMN, SAFE, UNKNOWN, VALUES, Operation
 from ansible.module_utils.rollback.migrations.sql_statement import (
     ACCESS_EXCLUSIVE,
     MARK,
@@ -52,6 +52,18 @@ def alter_table(statement: Statement) -> Iterator[Operation]:
         lock = _LIGHT.get(name, ACCESS_EXCLUSIVE)
         reason = f"Alters {table}:{words}."
         yield statement.does("alter_table", reason, table, lock, rewrites=name in _REWRITING)
+
+
+def alter_type(statement: Statement) -> Iterator[Operation]:
+    """Of a composite type, which any column may have."""
+    for command in statement.node.cmds:
+        name = said(statement.node.relation)
+        reason, risk = f"Alters the type {name}.", SAFE
+        if command.subtype.name in ("AT_DropColumn", "AT_AlterColumnType"):
+            verb = "Drops" if command.subtype.name == "AT_DropColumn" else "Retypes"
+            reason = f"{verb} {command.name} of the type {name} in every column that has it, which only the database can name."
+            risk = UNKNOWN
+        yield statement.does("alter_type", reason, lock=ACCESS_EXCLUSIVE, risk=risk)
 
 
 def _drop_column(statement: Statement, command: Any) -> Operation:

@@ -5,8 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any, Iterator, List, Optional, Sequence
 
+from pglast.visitors import Visitor
+
 from ansible.module_utils.rollback.migrations.names import Table
 from ansible.module_utils.rollback.migrations.operations import ROWS, UNKNOWN, VALUES, Loss, Operation
+from ansible.module_utils.rollback.migrations.sql_functions import acts
 from ansible.module_utils.rollback.migrations.sql_statement import (
     ACCESS_EXCLUSIVE,
     ROW_EXCLUSIVE,
@@ -22,22 +25,6 @@ from ansible.module_utils.rollback.words import listed
 CASCADE = "cascade"
 # Alembic's own bookkeeping in the output of `--sql`, whatever its table is called.
 _VERSION_COLUMN = "version_num"
-# What a SELECT may call without changing a table. Anything else that is called for its own sake may do whatever it likes.
-_HARMLESS = (
-    "pg_",
-    "current_",
-    "json",
-    "to_",
-    "set",
-    "nextval",
-    "currval",
-    "lastval",
-    "now",
-    "version",
-    "has_",
-    "array_",
-)
-_HARMLESS_NAMES = {"count", "max", "min", "sum", "exists", "coalesce", "format", "concat", "lower", "upper", "length"}
 
 
 def update(statement: Statement) -> Iterator[Operation]:
@@ -142,11 +129,11 @@ def select(statement: Statement) -> Iterator[Operation]:
     if node.intoClause is not None:
         yield from _table_from(statement, node, node.intoClause.rel)
         return
-    called = [] if node.fromClause else [_called(target.val) for target in node.targetList or ()]
-    for name in called:
-        if name and not name.startswith(_HARMLESS) and name not in _HARMLESS_NAMES:
-            yield statement.does("select", f"Calls the function {name}, whose effect cannot be read.", risk=UNKNOWN)
-            return
+    called = _Called()
+    called(node)
+    for name in filter(acts, called.names):
+        yield statement.does("select", f"Calls the function {name}, whose effect cannot be read.", risk=UNKNOWN)
+        return
     yield statement.does("select", "Reads from the database.")
 
 
@@ -168,8 +155,15 @@ def _bookkeeping(statement: Statement) -> Operation:
     return statement.does("version", "Writes down the revision, as Alembic does after each step.", lock=ROW_EXCLUSIVE)
 
 
-def _called(node: Any) -> str:
-    return node.funcname[-1].sval if type(node).__name__ == "FuncCall" else ""
+class _Called(Visitor):
+    """The functions that a statement calls, wherever they stand in it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.names: List[str] = []
+
+    def visit_FuncCall(self, ancestors: Any, node: Any) -> None:
+        self.names.append(node.funcname[-1].sval)
 
 
 def _column(node: Any) -> List[str]:

@@ -76,6 +76,8 @@ class SqlReader:
         statement = Statement(node, sql, path, line, self.schema, kind)
         if name == "AlterTableStmt" and node.objtype.name == "OBJECT_TABLE":
             found += sql_alter.alter_table(statement)
+        elif name == "AlterTableStmt" and node.objtype.name == "OBJECT_TYPE":
+            found += sql_alter.alter_type(statement)
         elif name == "DoStmt":
             found += self._block(statement)
         else:

@@ -149,6 +149,8 @@ class Statement:
         if any(MARK in name for name in (loss.schema, loss.table, *loss.columns)):
             reason = f"{reason.replace(MARK, '…')} Which one it is, only the running migration knows."
             risk = UNKNOWN
+        elif loss.schema == "pg_catalog" or (not loss.schema and loss.table.startswith("pg_")):
+            reason, risk = f"{reason} That is PostgreSQL's own catalogue, where a copy is of no use.", UNKNOWN
         elif table_key(loss.schema, loss.table)[1].startswith(_OF_ALEMBIC) or loss.schema.startswith("pg_temp"):
             risk, reason = SAFE, f"{reason} It is a temporary table."
         else:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 import textwrap
 from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Tuple
 
+from ansible.module_utils.rollback.migrations.sql_functions import acts
 from ansible.module_utils.rollback.migrations.sql_statement import MARK
 from ansible.module_utils.rollback.migrations.values import (
     UNKNOWN_VALUE,
@@ -26,6 +28,7 @@ from ansible.module_utils.rollback.migrations.values import (
     quoted,
 )
 
+_CALL = re.compile(r"[a-z_]\w*\(")
 UNREAD_TYPE = SqlType(quoted(MARK))
 Args = Sequence[Any]
 Options = Mapping[str, Any]
@@ -236,6 +239,13 @@ def _sequence(word: str) -> Callable[[Args, Options], Sql]:
     return render
 
 
+def _select(args: Args, options: Options) -> Query:
+    """Reads, unless it calls a function for what that does."""
+    asked = [part for arg in args for part in (arg if isinstance(arg, (list, tuple)) else [arg])]
+    found = [part.text for part in asked if isinstance(part, Sql) and _CALL.match(part.text)]
+    return Query("select", None, calls=tuple(text for text in found if acts(text.partition("(")[0])))
+
+
 _CALLS: Dict[str, Callable[[Args, Options], Any]] = {
     "Column": _column,
     "text": _text,
@@ -250,7 +260,7 @@ _CALLS: Dict[str, Callable[[Args, Options], Any]] = {
     "update": _query("update"),
     "delete": _query("delete"),
     "insert": _query("insert"),
-    "select": lambda args, options: Query("select", None),
+    "select": _select,
     "inspect": lambda args, options: Reflection(),
     "Inspector": lambda args, options: Reflection(),
     "Session": lambda args, options: Session(),

@@ -120,13 +120,14 @@ class Sql:
 
 @dataclass(frozen=True)
 class Query:
-    """A statement that is being built with SQLAlchemy's methods."""
+    """A statement that is being built with SQLAlchemy's methods. `calls` are functions that a SELECT is made for."""
 
     kind: str
     table: Any
     sets: Tuple[Tuple[str, str], ...] = ()
     conditions: Tuple[str, ...] = ()
     source: str = ""
+    calls: Tuple[str, ...] = ()
 
     def where(self, conditions: List[Any]) -> "Query":
         return replace(self, conditions=(*self.conditions, *(expression(part) for part in conditions)))
