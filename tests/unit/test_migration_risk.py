@@ -264,6 +264,7 @@ BODIES = {
         "unknown",
         [],
     ),
+    "somebody else's log": ("from web.log import logger\nlogger.info('gone')\nop.drop_index('ix')", "safe", []),
     "somebody else's function": ("import elsewhere\nelsewhere.mend(op.get_bind())", "unknown", []),
     "drop_all": ("Base.metadata.drop_all(bind=op.get_bind())", "unknown", []),
     "own operations": ('op.create_everything("t")', "unknown", []),

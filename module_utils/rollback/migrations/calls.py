@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from abc import abstractmethod
 from typing import Any, Dict, List, Optional, Sequence
 
@@ -68,6 +69,9 @@ _HARMLESS = {
     "string", "structlog", "sys", "tempfile", "textwrap", "time", "traceback", "tqdm", "typer", "types", "typing", "uuid",
     "warnings", "zoneinfo",
 }  # fmt: skip
+
+
+_LOGS = re.compile(r"(^|[._])log(ger|ging)?\.(debug|info|warn(ing)?|error|exception|critical|log)$", re.IGNORECASE)
 
 
 class Raised(Exception):
@@ -153,7 +157,8 @@ class Caller(ObjectCaller):
             self.recorder.unread(f"Calls {path}")
         elif found is UNKNOWN_VALUE and not path.startswith(("sqlalchemy", "alembic")):
             self._handed(path, args, options)
-            if node is not None and node is self.statement_call and path.split(".")[0] not in _HARMLESS:
+            harmless = path.split(".")[0] in _HARMLESS or _LOGS.search(path)
+            if node is not None and node is self.statement_call and not harmless:
                 self.recorder.unread(f"Calls {path} of another package")
         return found
 
