@@ -7,6 +7,7 @@ says. Base image and registry are those of Hunter's images.
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -203,19 +204,15 @@ class Project:
         return {one["Name"].lstrip("/"): f"{one['Id']} {one['State']['StartedAt']}" for one in found}
 
     def close(self) -> None:
-        subprocess.run(
-            [
-                "docker",
-                "compose",
-                "--project-name",
-                self.name,
-                "down",
-                "--volumes",
-                "--remove-orphans",
-                "--timeout",
-                "1",
-            ],
-            cwd=self.directory,
-            check=False,
-            capture_output=True,
-        )
+        down = [
+            "docker",
+            "compose",
+            "--project-name",
+            self.name,
+            "down",
+            "--volumes",
+            "--remove-orphans",
+            "--timeout=1",
+        ]
+        subprocess.run(down, cwd=self.directory, check=False, capture_output=True)
+        shutil.rmtree(self.directory)
