@@ -18,7 +18,8 @@ import zstandard
 from place import Place
 from servers import OWNER, Awkward
 
-from ansible.module_utils.rollback.backups import plain_sections
+from ansible.module_utils.rollback.backups import plain_sections, proof
+from ansible.module_utils.rollback.census import DEFAULT_VERSION_TABLE
 from ansible.module_utils.rollback.errors import RollbackError
 from ansible.module_utils.rollback.postgres import beside, parallel_load
 from ansible.module_utils.rollback.postgres.client_tools import ClientTools
@@ -143,6 +144,51 @@ def test_insert_statements_go_to_psql(awkward, source, tmp_path, loaded_in_paral
     load(awkward, path)
     assert loaded_in_parallel == []
     assert awkward.content(INTO)["tables"] == awkward.content("awkward")["tables"]
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ["--clean", "--if-exists"],
+        ["--no-owner", "--no-privileges"],
+        ["--quote-all-identifiers"],
+        ["--load-via-partition-root"],
+        ["--disable-triggers", "--no-comments", "--no-tablespaces", "--no-security-labels"],
+        ["--no-toast-compression", "--no-publications", "--no-subscriptions"],
+        ["--exclude-table-data=*"],
+    ],
+    ids=" ".join,
+)
+def test_dumps_as_people_make_them(awkward, source, tmp_path, loaded_in_parallel, options):
+    path = dump(awkward, tmp_path, *options)
+    proof.prove(path, DEFAULT_VERSION_TABLE, awkward.tools, proof.Terms(judge=True))
+    load(awkward, path, BY_PSQL, jobs=1)
+    load(awkward, path)
+    assert text(awkward, tmp_path, INTO) == text(awkward, tmp_path, BY_PSQL)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [["--schema=public"], ["--schema=public", "--inserts"], ["--schema=public", "--format=custom"]],
+    ids=" ".join,
+)  # fmt: skip
+def test_a_dump_of_the_schema_public_alone_may_create_it(awkward, source, tmp_path, options):
+    """A new database has that schema already."""
+    alone = "awkward_public"
+    with awkward.as_superuser() as connection:
+        connection.execute(f"CREATE DATABASE {alone} OWNER {OWNER} TEMPLATE template0")
+        try:
+            with awkward.as_superuser(alone) as inside:
+                inside.execute(f"SET ROLE {OWNER}")
+                inside.execute("CREATE TABLE t (a int PRIMARY KEY, b text)")
+                inside.execute("INSERT INTO t SELECT i, i FROM generate_series(1, 99) i")
+            expected = text(awkward, tmp_path, alone)
+            path = dump(awkward, tmp_path, *options, database=alone)
+        finally:
+            connection.execute(f"DROP DATABASE {alone}")
+    for jobs in (1, 3):
+        load(awkward, path, INTO, jobs)
+        assert text(awkward, tmp_path, INTO) == expected
 
 
 @pytest.mark.parametrize("option", ["--use-set-session-authorization", "--create"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Dict, Iterable, Iterator, List, Optional, Tuple
 
@@ -22,6 +23,9 @@ _CHANGES_SESSION = re.compile(rb"(?:SET|RESET|BEGIN|START)\b|SELECT pg_catalog\.
 _OPENING = re.compile(rb"SET \w+ = [^;]+;\s*|SELECT pg_catalog\.set_config\('search_path', '[^']*', false\);\s*")
 # Large objects come between BEGIN and COMMIT, and are data as statements, each on a line of its own and of at most 32 KiB: they come in pieces of so many.
 _LARGE_OBJECTS, _PIECE = "BLOBS", 500
+
+
+_PUBLIC = b"CREATE SCHEMA public;"
 
 
 class NotAsDumped(RollbackError):
@@ -62,6 +66,32 @@ def can_be_cut(blocks: Iterable[bytes]) -> bool:
     except RollbackError:
         return False
     return True
+
+
+def makes_public(blocks: Iterable[bytes]) -> bool:
+    """Whether it creates the schema `public`, as `pg_dump --schema=public` does, and does not drop it before (`--clean`)."""
+    with suppress(RollbackError, EOFError):
+        for entry in entries(blocks):
+            if entry.kind == "" and b"DROP SCHEMA " in entry.sql:
+                return False
+            if entry.kind == "SCHEMA" and entry.name == "public":
+                return _PUBLIC in entry.sql
+            if entry.rows is not None or entry.kind == "TABLE":
+                return False
+    return False
+
+
+def without_public(blocks: Iterable[bytes]) -> Iterator[bytes]:
+    """A dump that `makes_public`, into a database that has it: what the dump leaves unsaid of its rights is as in a new database."""
+    rest, head = iter(blocks), b""
+    for block in rest:
+        head += block
+        before, found, after = head.partition(_PUBLIC)
+        if found:
+            yield before + after
+            yield from rest
+            return
+    yield head
 
 
 def entries(blocks: Iterable[bytes]) -> Iterator[Entry]:

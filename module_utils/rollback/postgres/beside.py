@@ -9,7 +9,7 @@ from __future__ import annotations
 import subprocess
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Dict, Iterable, List, Optional
+from typing import IO, TYPE_CHECKING, Any, Dict, Iterable, List, Optional
 
 from ansible.module_utils.rollback import worker
 from ansible.module_utils.rollback.backups import files, plain_sections, restricted, wrappings
@@ -95,17 +95,23 @@ def _load(server: Server, tools: ClientTools, backup: Path, database: str, jobs:
     options = () if backup_format == PLAIN else ("--section=pre-data",)
     with files.open_as_sql(backup, backup_format, compression, tools, *options) as dump:
         side_by_side = jobs > 1 and plain_sections.can_be_cut(files.blocks(dump))
+    with files.open_as_sql(backup, backup_format, compression, tools, *options) as dump:
+        makes_public = plain_sections.makes_public(files.blocks(dump))
+
+    def text(dump: IO[bytes]) -> Iterable[bytes]:
+        return plain_sections.without_public(files.blocks(dump)) if makes_public else files.blocks(dump)
+
     if side_by_side:
         try:
             with files.open_as_sql(backup, backup_format, compression, tools) as dump:
-                return parallel_load.load(server, database, files.blocks(dump), jobs)
+                return parallel_load.load(server, database, text(dump), jobs)
         except EOFError as error:
             raise wrappings.unreadable(backup, error) from error
         except plain_sections.NotAsDumped:  # seen only behind the first rows: from the beginning again, with psql
             with server.connect() as connection:
                 create_like(connection, properties(connection, database), database)
     target = f"--dbname={server.conninfo(database)}"
-    if backup_format != PLAIN:
+    if backup_format != PLAIN and not makes_public:
         several = [] if backup_format == TAR else [f"--jobs={jobs}"]
         argv = [tools.path("pg_restore"), target, "--no-password", "--exit-on-error", *several, str(backup)]
         client_tools.run(argv, {**server.environment(), "PGOPTIONS": as_options(load_settings(jobs))})
@@ -121,7 +127,7 @@ def _load(server: Server, tools: ClientTools, backup: Path, database: str, jobs:
         "--file=-",
     ]
     with files.open_as_sql(backup, backup_format, compression, tools) as dump:
-        _feed(argv, server, restricted.lines(files.blocks(dump), tools.version))
+        _feed(argv, server, restricted.lines(text(dump), tools.version))
     return None
 
 
