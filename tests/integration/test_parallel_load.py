@@ -159,7 +159,7 @@ def test_insert_statements_go_to_psql(awkward, source, tmp_path, loaded_in_paral
     ],
     ids=" ".join,
 )
-def test_dumps_as_people_make_them(awkward, source, tmp_path, loaded_in_parallel, options):
+def test_dumps_as_people_make_them(awkward, source, tmp_path, options):
     path = dump(awkward, tmp_path, *options)
     proof.prove(path, DEFAULT_VERSION_TABLE, awkward.tools, proof.Terms(judge=True))
     load(awkward, path, BY_PSQL, jobs=1)
