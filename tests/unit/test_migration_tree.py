@@ -92,6 +92,14 @@ PLACES = {
         ],
         ["more/3_third.py"],
     ),
+    "with the remark of Alembic's own template": (
+        [
+            "script_location = migrations",
+            "prepend_sys_path = .",
+            "version_path_separator = os  # Use os.pathsep. Default configuration used for new projects.",
+        ],
+        [],
+    ),
     "below each other": (
         ["script_location = migrations", "recursive_version_locations = true"],
         ["migrations/versions/2026/11/3_third.py"],
@@ -122,6 +130,15 @@ def test_a_section_of_its_own(project):
         RollbackError, match=r"no configuration of Alembic in .* \(looked for \[alembic\] in alembic.ini\)"
     ):
         project.revisions()
+
+
+def test_flask_migrate_says_to_alembic_itself_where_its_scripts_are(project):
+    (project.directory / "alembic.ini").rename(project.directory / "migrations" / "alembic.ini")
+    project.write(
+        "migrations/alembic.ini", "[alembic]\n# template used to generate migration files\n[loggers]\nkeys = root\n"
+    )
+    project.write("migrations/env.py", "")
+    assert project.revisions(ini="migrations/alembic.ini") == ["aaaa11", "bbbb22"]
 
 
 def test_pyproject_toml_will_do(project):

@@ -38,12 +38,14 @@ def read(project: Path, ini: Path, section: str) -> Options:
             f"There is no configuration of Alembic in {project} (looked for [{section}] in {ini.name}).", _HINT
         )
     location = written.get("script_location") or table.get("script_location")
+    if not location and (ini.parent / "env.py").is_file() and (ini.parent / "versions").is_dir():
+        location = str(ini.parent)  # Flask-Migrate says it to Alembic itself
     if not isinstance(location, str) or not location:
         raise RollbackError(f"[{section}] of {ini} has no script_location.", _HINT)
-    separator = written.get("path_separator")
+    separator = _bare(written.get("path_separator"))
     # Without a separator, Alembic cuts as it always has; only here may a colon be part of `package:directory`.
     places = _split(
-        written.get("version_locations"), separator or written.get("version_path_separator"), r", *|\s+", ini
+        written.get("version_locations"), separator or _bare(written.get("version_path_separator")), r", *|\s+", ini
     )
     roots = _split(written.get("prepend_sys_path"), separator, r", *|\s+|:", ini)
     recursive = written.get("recursive_version_locations")
@@ -129,9 +131,14 @@ def _listed(value: Union[str, Sequence[str], None]) -> Tuple[str, ...]:
     return (value,) if isinstance(value, str) else tuple(map(str, value or ()))
 
 
+def _bare(value: Optional[str]) -> Optional[str]:
+    """Without the remark behind it: `os  # Use os.pathsep. …` stands in every alembic.ini that Alembic 1.6 to 1.15 made."""
+    return re.sub(r"\s+#.*", "", value) if value else value
+
+
 def _split(value: Optional[str], separator: Optional[str], otherwise: str, ini: Path) -> Tuple[str, ...]:
     """A list of paths, cut at `separator` (a name or character of Alembic's), or where `otherwise` matches."""
-    if separator and separator not in _SEPARATORS:
+    if value and separator and separator not in _SEPARATORS:
         raise RollbackError(
             f"path_separator in {ini} is {separator}, which Alembic does not know.", "Write os, space, newline, : or ;."
         )
