@@ -193,12 +193,27 @@ def test_the_ways_that_people_name(tmp_path, revisions, current, target, taken):
         (LINE, ["cccc33"], "aaaa11-1", "aaaa11-1 is below the first revision. Say -e revision=base"),
         (LINE, ["cccc33"], "bbbb22-2", "bbbb22-2 is below the first revision"),
         ([("aaaa11", ["cccc33"], [], None), *LINE[1:]], ["cccc33"], "-1", "The revisions go in a circle"),
+        (
+            [*LINE[:2], ("cccc33", ["bbbb22"], ["eeee55"], None)],
+            ["cccc33"],
+            "-1",
+            "cccc33_x.py depends on revision eeee55, which is in no file",
+        ),
         (LINE[1:], ["cccc33"], "-1", "bbbb22_x.py comes after revision aaaa11, which is in no file"),
     ],
 )
 def test_what_has_no_one_meaning_is_refused(tmp_path, revisions, current, target, said):
     with pytest.raises(RollbackError, match=said):
         ours(write(tmp_path, revisions)).path_down(current, target)
+
+
+def test_an_empty_dependency_is_none(tmp_path):
+    """As Alembic takes it."""
+    directory = write(tmp_path, LINE)
+    first = directory / "migrations/versions/aaaa11_x.py"
+    first.write_text(first.read_text().replace("depends_on = None", "depends_on = ''"))
+    assert "depends_on = ''" in first.read_text()
+    assert sorted(ours(directory).heads) == sorted(alembics(directory).get_heads())
 
 
 def test_a_revision_in_two_files_is_named(tmp_path):

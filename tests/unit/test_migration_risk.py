@@ -307,6 +307,17 @@ BODIES = {
         "unknown",
         [],
     ),
+    "values as drivers bind them": (
+        "op.get_bind().exec_driver_sql(\"DELETE FROM t WHERE a = %s AND b LIKE '%s'\", (1,))",
+        "lossy",
+        ["rows t"],
+    ),
+    "functions without parentheses": (
+        'op.create_table("t", sa.Column("at", sa.DateTime, server_default=sa.func.current_timestamp()))',
+        "safe",
+        [],
+    ),
+    "alembic-postgresql-enum": ('op.sync_enum_values(enum_name="e", new_values=["a"])', "safe", []),
     "a called function": ('op.execute("SELECT wipe_everything()")', "unknown", []),
     # Ways through the script.
     "dialect arms": (

@@ -43,6 +43,13 @@ class Graph:
                 f"{wanting} comes after revision {missing[0]}, which is in no file.",
                 "Take the files of a whole release.",
             )
+        known = {label for script in scripts for label in script.branch_labels} | self.scripts.keys()
+        for script in scripts:
+            for needed in sorted(set(script.depends_on) - known):
+                raise RollbackError(
+                    f"{script.path} depends on revision {needed}, which is in no file.",
+                    "Let version_locations of Alembic's configuration name every directory of revisions.",
+                )
         with _quiet():
             self._map = alembic_revision.RevisionMap(lambda: [_revision(script) for script in scripts])
             try:

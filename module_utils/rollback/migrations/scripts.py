@@ -57,7 +57,7 @@ def _script(path: str, text: str) -> Script:
         revision=_one(found["revision"], path),
         down_revisions=_many(found.get("down_revision"), "down_revision", path),
         branch_labels=_many(found.get("branch_labels"), "branch_labels", path),
-        depends_on=_many(found.get("depends_on"), "depends_on", path),
+        depends_on=_many(found.get("depends_on") or None, "depends_on", path),  # Alembic takes "" for none
         path=path,
         title=_title(module, path),
         module=module,

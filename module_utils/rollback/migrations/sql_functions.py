@@ -11,7 +11,7 @@ _READING = (
 _READING_NAMES = {
     "abs", "age", "avg", "btrim", "cardinality", "ceil", "ceiling", "char_length", "clock_timestamp",
     "col_description", "concat", "concat_ws", "corr", "count", "cume_dist", "currval", "decode", "dense_rank",
-    "digest", "encode", "every", "exists", "exp", "first_value", "floor", "format", "format_type", "generate_series",
+    "digest", "encode", "enum_first", "enum_last", "enum_range", "every", "exists", "exp", "first_value", "floor", "format", "format_type", "generate_series",
     "generate_subscripts", "greatest", "hstore", "initcap", "lag", "last_value", "lastval", "lead", "least", "left",
     "length", "ln", "log", "lower", "lpad", "ltrim", "max", "md5", "min", "mod", "mode", "nextval", "now",
     "nth_value", "ntile", "obj_description", "octet_length", "overlay", "position", "power", "random", "rank",

@@ -27,6 +27,8 @@ _STATEMENTS: Dict[str, Callable[[Statement], Iterator[Operation]]] = {
 }
 # `:name` as SQLAlchemy binds values, `%(name)s` as drivers do. Not `::type`, `12:30` or `a[1:2]`, and a backslash keeps it from being one.
 _BOUND = re.compile(r"(?<![:\w\\]):(\w+)(?!:)|%\(\w+\)s")
+# Values without a name, as drivers bind them. They are looked for only in what does not parse: in a string it may be a pattern.
+_PLACEHOLDER = re.compile(r"%s")
 # What stands before a statement and belongs to none.
 _REMARKS = re.compile(r"\A(\s|--[^\n]*(\n|\Z)|/\*.*?\*/)+", re.DOTALL)
 
@@ -49,7 +51,10 @@ class SqlReader:
         """As `judge_sql`, on the schema that the statements before have left. `kind` is the script's word for it."""
         readable = _BOUND.sub(f"({MARK})", text).replace("\\:", ":")
         try:
-            parsed = parse_sql(readable)
+            try:
+                parsed = parse_sql(readable)
+            except ParseError:
+                parsed = parse_sql(readable := _PLACEHOLDER.sub(f"({MARK})", readable))
         except ParseError as error:
             reason = f"Runs SQL that PostgreSQL's parser does not take: {error.args[0]!s}."
             return [Operation(kind or "execute", UNKNOWN, reason, path, line, sql=text.strip())]

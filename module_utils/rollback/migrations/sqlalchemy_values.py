@@ -286,6 +286,9 @@ _CALLS: Dict[str, Callable[[Args, Options], Any]] = {
     "DropTable": _sequence("DROP TABLE"),
     "create_engine": lambda args, options: Connection(),
 }
+# Functions that SQL writes without parentheses.
+_WITHOUT_PARENTHESES = {"current_date", "current_time", "current_timestamp", "current_user", "localtime", "localtimestamp",
+                        "session_user", "user"}  # fmt: skip
 # Everything else of it makes an expression, which is not needed in full.
 _EXPRESSIONS = {"case", "bindparam", "exists", "not_", "extract", "type_coerce", "collate", "any_", "all_", "between"}
 
@@ -294,6 +297,8 @@ def call(path: str, args: Args, options: Options) -> Any:
     """What a call of a library's function yields; UNKNOWN_VALUE for what is not SQLAlchemy's or says nothing here."""
     name = path.rpartition(".")[2]
     if ".func." in path:
+        if name.lower() in _WITHOUT_PARENTHESES:
+            return Sql(name)
         given = ", ".join(map(expression, args))
         return Sql(f"{name}({given or ('*' if name == 'count' else '')})")
     if path == "textwrap.dedent" and args and isinstance(args[0], str):
