@@ -210,9 +210,9 @@ def test_what_has_no_one_meaning_is_refused(tmp_path, revisions, current, target
 def test_an_empty_dependency_is_none(tmp_path):
     """As Alembic takes it."""
     directory = write(tmp_path, LINE)
-    first = directory / "migrations/versions/aaaa11_x.py"
-    first.write_text(first.read_text().replace("depends_on = None", "depends_on = ''"))
-    assert "depends_on = ''" in first.read_text()
+    script = directory / "migrations/versions/bbbb22_x.py"
+    script.write_text(script.read_text().replace("depends_on = None", "depends_on = ''"))
+    assert "depends_on = ''" in script.read_text()
     assert sorted(ours(directory).heads) == sorted(alembics(directory).get_heads())
 
 

@@ -240,6 +240,13 @@ BODIES = {
         "safe",
         [],
     ),
+    "what a row holds is looked up": (
+        "for row in op.get_bind().execute(sa.text('SELECT * FROM t')):\n"
+        "    new = {'a': 'b'}.get(row.c, None)\n"
+        "    if new:\n        op.execute(sa.text('UPDATE t SET c = :new WHERE id = :id'))",
+        "lossy",
+        ["values t.c"],
+    ),
     "what a row holds decides": (
         "for row in op.get_bind().execute(sa.text('SELECT * FROM t')):\n"
         "    if row.c is None:\n        op.execute('DELETE FROM t')\n"
@@ -317,7 +324,7 @@ BODIES = {
         "safe",
         [],
     ),
-    "alembic-postgresql-enum": ('op.sync_enum_values(enum_name="e", new_values=["a"])', "safe", []),
+    "operations of alembic-postgresql-enum": ('op.sync_enum_values(enum_name="e", new_values=["a"])', "safe", []),
     "a called function": ('op.execute("SELECT wipe_everything()")', "unknown", []),
     # Ways through the script.
     "dialect arms": (

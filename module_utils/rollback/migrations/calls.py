@@ -193,7 +193,7 @@ class Caller(ObjectCaller):
             recorder.note(name, "Creates, replaces or drops a view, a function or a trigger, which holds no data.")
             return UNKNOWN_VALUE
         if name == "sync_enum_values":
-            reason = "Gives an enum other values (alembic-postgresql-enum), which fails if a row has one that is gone."
+            reason = "Gives an enum other values, which fails if a row has one that is gone."
             recorder.note(name, reason)
             return UNKNOWN_VALUE
         if not alembic_operations.known(name):

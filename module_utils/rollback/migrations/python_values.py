@@ -29,6 +29,8 @@ _METHODS: Dict[type, "set[str]"] = {
     set: {"add", "union", "update", "intersection", "difference", "discard", "copy", "issubset", "issuperset"},
     frozenset: {"union", "intersection", "difference", "issubset", "issuperset"},
 }  # fmt: skip
+# Methods that look for something: what nobody knows may be in it or not.
+_LOOKING = {"get", "index", "count", "pop", "setdefault", "remove", "discard"}
 # Methods that change what they are called on.
 CHANGING = {"append", "extend", "insert", "pop", "remove", "reverse", "clear", "update", "setdefault", "add", "discard"}
 _FAILURES = (TypeError, ValueError, KeyError, IndexError, AttributeError, OverflowError)
@@ -110,6 +112,8 @@ def _plain(value: Any) -> bool:
 def call_method(owner: Any, name: str, args: Sequence[Any], options: Mapping[str, Any]) -> Any:
     """A method of a known str, list, dict or set; UNKNOWN_VALUE for any other, and where an argument is not known."""
     if name not in _METHODS.get(type(owner), set()):
+        return UNKNOWN_VALUE
+    if not isinstance(owner, str) and name in _LOOKING and not all(map(readable, args[:1])):
         return UNKNOWN_VALUE
     if isinstance(owner, str):
         args = [_marked(arg) for arg in args]
