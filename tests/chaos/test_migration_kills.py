@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import time
+
 import pytest
 from kills import PATIENCE_S, kill_controller_at, kill_postgres, newest_run, started, until, wait_for
 from place import REASON, Place, made
@@ -81,7 +84,7 @@ def test_postgresql_dies(place, before, step):
         until(lambda: runs.exists() and newest_run(place) != known, "a new run")
         wait_for(place, process, "began", step)
         if step != "salvage":
-            until(lambda: is_migrating(place), "Alembic")
+            until_alembic_is_at_work(place, process)
         kill_postgres(place)
         process.wait(PATIENCE_S)
     until(place.lab.accepts_connections, "PostgreSQL")
@@ -104,8 +107,10 @@ def same_after_a_crash(content: dict, before: dict) -> None:
     assert all(sequences[name] >= number for name, number in known.items())
 
 
-def is_migrating(place: Place) -> bool:
-    """Whether the application's Alembic has a session, as its migrations/env.py names it."""
+def until_alembic_is_at_work(place: Place, process: subprocess.Popen) -> None:
+    """The application's own has a session, as its migrations/env.py names it; not for long."""
+    query = "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE application_name = 'hunter migrations')"
     with place.lab.connect("postgres") as connection:
-        query = "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE application_name = 'hunter migrations')"
-        return connection.execute(query).fetchone()[0]
+        while not connection.execute(query).fetchone()[0]:
+            assert process.poll() is None, f"Alembic was not seen: {(place.home / 'killed.log').read_text()}"
+            time.sleep(0.005)
