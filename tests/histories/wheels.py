@@ -106,7 +106,7 @@ def source(name: str) -> Path:
 
 
 def python(name: str) -> Path:
-    """The Python in which the migrations of `name` run, with `environment(name)`. All of them share one for now."""
+    """The Python in which the migrations of `name` run, with `environment(name)`. All of them share one."""
     source(name)
     interpreter = HOME / "venv" / "bin" / "python"
     stamp = HOME / "venv" / "installed"

@@ -94,7 +94,11 @@ class Caller(ObjectCaller):
 
     def call(self, function: Any, args: List[Any], options: Dict[str, Any], node: Optional[ast.Call]) -> Any:
         """The value of a call; what it does to the database goes to the recorder."""
-        if isinstance(function, (External, Method)) and function.name == "Session" and _bound(args, options):
+        if (
+            isinstance(function, (External, Method))
+            and function.name == "Session"
+            and _given_a_connection(args, options)
+        ):
             return Session()  # Flask-SQLAlchemy's db.Session(bind=…), and whatever else makes one
         if isinstance(function, External):
             return self._external(function, args, options, node)
@@ -347,13 +351,12 @@ class Caller(ObjectCaller):
 
 def _bound_to(function: Function, owner: Any, kind: Class) -> List[Any]:
     """What a method gets before its arguments: the object, its class, or nothing."""
-    decorators = {part.id for part in getattr(function.node, "decorator_list", ()) if isinstance(part, ast.Name)}
-    if "staticmethod" in decorators or (owner is kind and "classmethod" not in decorators):
-        return []
-    return [kind if "classmethod" in decorators else owner]
+    if function.decorated("classmethod"):
+        return [kind]
+    return [] if owner is kind or function.decorated("staticmethod") else [owner]
 
 
-def _bound(args: Sequence[Any], options: Dict[str, Any]) -> bool:
+def _given_a_connection(args: Sequence[Any], options: Dict[str, Any]) -> bool:
     return any(isinstance(given, Connection) for given in (*args, *options.values()))
 
 

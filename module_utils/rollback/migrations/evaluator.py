@@ -311,8 +311,8 @@ class Evaluator(ABC):
 def _is_property(value: Any) -> bool:
     if not isinstance(value, Method) or not isinstance(value.owner, Instance):
         return False
-    node = getattr(value.owner.of.find(value.name), "node", None)
-    return any(isinstance(part, ast.Name) and part.id == "property" for part in getattr(node, "decorator_list", ()))
+    found = value.owner.of.find(value.name)
+    return isinstance(found, Function) and found.decorated("property")
 
 
 def _iterated(value: Any) -> Optional[List[Any]]:

@@ -88,15 +88,15 @@ class Schema:
     def dependents(self, table: Table) -> List[Reference]:
         """The foreign keys that deleting rows of a table reaches, through as many tables as it takes."""
         found: List[Reference] = []
-        reached, todo = {table}, [table]
-        while todo:
-            parent = todo.pop()
+        reached, following = {table}, [table]
+        while following:
+            parent = following.pop()
             for one in self.references:
                 if one.parent == parent and one.action in ("c", "n", "d") and one not in found:
                     found.append(one)
                     if one.action == "c" and one.child not in reached:
                         reached.add(one.child)
-                        todo.append(one.child)
+                        following.append(one.child)
         return found
 
     def rename_table(self, table: Table, to: Table) -> None:

@@ -171,6 +171,10 @@ class Function:
     node: Any
     scope: "Scope"
 
+    def decorated(self, name: str) -> bool:
+        """Whether a decorator of that plain name stands above it; a lambda has none."""
+        return any(getattr(part, "id", "") == name for part in getattr(self.node, "decorator_list", ()))
+
 
 @dataclass(eq=False)
 class Class:

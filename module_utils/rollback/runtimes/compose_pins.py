@@ -12,6 +12,7 @@ import re
 import subprocess
 import tarfile
 import tempfile
+from abc import ABC, abstractmethod
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,7 +26,7 @@ ENV, OVERRIDE, GIT = "env", "override", "git"
 KINDS = (OVERRIDE, ENV, GIT)
 
 
-class Pin:
+class Pin(ABC):
     """One way to pin. `save` and `restore` bracket a switch that may fail."""
 
     # Whether the Compose files themselves say which image a version is, and whether they may have other services for it.
@@ -45,9 +46,9 @@ class Pin:
         """Where the Compose files of `version` are, and variables for them, for as long as it lasts."""
         yield None, {}
 
+    @abstractmethod
     def write(self, directory: Path, version: str, target: Mapping[str, str]) -> Iterator[str]:
         """Pin `target`; yields what was done, in words. Nothing where it says that already."""
-        raise NotImplementedError
 
     def save(self, directory: Path) -> Dict[str, Optional[str]]:
         return {}

@@ -133,15 +133,15 @@ def _stopping(workload: Workload) -> Optional[Change]:
 def _put_back(application: Application, before: Sequence[Workload]) -> None:
     """The templates of before, and waiting until as much runs as ran then."""
     was = {one.named.part: one for one in before}
-    for now in application.read():
-        then = was[now.named.part]
+    for current in application.read():
+        then = was[current.named.part]
         kept = {name: then.annotations.get(name) for name in (STOPPED, CHANGE_CAUSE)}
-        changed = {name: value for name, value in kept.items() if value != now.annotations.get(name)}
-        template = then.template if then.template != now.template else None
+        changed = {name: value for name, value in kept.items() if value != current.annotations.get(name)}
+        template = then.template if then.template != current.template else None
         replicas = then.replicas if STOPPED in changed and then.named.kind != DAEMON_SET else None
         if template or changed:
-            _apply(application, now, Change(template, replicas, changed, ""))
-    failure = _settle(application, lambda now: _as_before(now, was[now.named.part]))
+            _apply(application, current, Change(template, replicas, changed, ""))
+    failure = _settle(application, lambda current: _as_before(current, was[current.named.part]))
     if failure:
         raise RollbackError(failure, _LOOK_AT.format(before[0].named.namespace))
 
