@@ -16,9 +16,9 @@ from ansible.module_utils.rollback.backups import files, names, proof, signature
 from ansible.module_utils.rollback.backups import manifest as manifests
 from ansible.module_utils.rollback.backups.manifest import Manifest
 from ansible.module_utils.rollback.backups.names import CUSTOM, DIRECTORY, GZIP, NONE, PLAIN, ZSTD
-from ansible.module_utils.rollback.census import DEFAULT_VERSION_TABLE
+from ansible.module_utils.rollback.census import DEFAULT_VERSION_TABLE, Census
 from ansible.module_utils.rollback.errors import RollbackError
-from ansible.module_utils.rollback.postgres import census, client_tools
+from ansible.module_utils.rollback.postgres import access, census, client_tools, round_trip
 from ansible.module_utils.rollback.postgres.client_tools import ClientTools
 from ansible.module_utils.rollback.postgres.server import Server
 from ansible.module_utils.rollback.words import listed, size
@@ -53,7 +53,7 @@ class Request:
 
 
 def create(server: Server, tools: ClientTools, request: Request) -> Manifest:
-    """Dump, count, prove by a full read, and only then give the backup its name.
+    """Dump, count, prove by a full read and by loading it, and only then give the backup its name.
 
     Raises RollbackError where any of it fails; nothing that looks like a backup is left then.
     """
@@ -74,12 +74,17 @@ def create(server: Server, tools: ClientTools, request: Request) -> Manifest:
             counted = census.take(connection, request.version_table, request.application_role)
             counted = replace(counted, database=request.known_as or counted.database)
             _check_room(request.directory, request.room or counted.bytes)
+            may = access.read(connection, request.application_role) if request.application_role else {}
             _dump(server, tools, request, exported, partial)
+            trial = _trial(server, tools, request, exported, partial, counted.bytes)
+            if trial.dump != partial:
+                trial = replace(trial, rows=round_trip.look_at_rows(connection))
         # Sequences do not obey snapshots: the dump, read back, tells where they really stand in it.
         facts = proof.read_whole(partial, request.version_table, tools, request.allow)
         counted = replace(
             counted, sequences={name: facts.sequences.get(name, value) for name, value in counted.sequences.items()}
         )
+        trip = round_trip.run(server, tools, trial)
         manifest = Manifest(
             backup=target.name,
             format=request.format,
@@ -90,7 +95,11 @@ def create(server: Server, tools: ClientTools, request: Request) -> Manifest:
             client_version=str(tools),
             application_version=request.application_version,
             files={name.replace(partial.name, target.name): file for name, file in files.checksums(partial).items()},
-            census=counted,
+            census=_as_loaded(counted, trip),
+            definitions=trip.definitions,
+            made_by=trip.made_by,
+            access=may,
+            notes=[*(round_trip.left_out(counted.objects, trip.objects) if trip.made_by else []), *trip.notes],
         )
         problems = proof.contradictions(manifest, facts)
         if problems:
@@ -98,6 +107,7 @@ def create(server: Server, tools: ClientTools, request: Request) -> Manifest:
                 f"The dump does not hold what the database holds: {listed(problems, 3)}.",
                 "Row-level security or pg_dump's options may hide rows.",
             )
+        _remove(_schema_of(partial))
         _flush(partial)
         manifests.write(target, manifest)
         if request.signing_key:
@@ -106,10 +116,35 @@ def create(server: Server, tools: ClientTools, request: Request) -> Manifest:
         durable.sync_dir(request.directory)
     except BaseException:
         _remove(partial)
+        _remove(_schema_of(partial))
         if not target.exists():
             _remove_beside(target)
         raise
     return manifest
+
+
+def _trial(
+    server: Server, tools: ClientTools, request: Request, snapshot: str, partial: Path, database_bytes: int
+) -> round_trip.Request:
+    """What is loaded to see whether the backup loads: all of it, or of a large one the schema, dumped in the same snapshot."""
+    dump = partial
+    if database_bytes > round_trip.WHOLE_BELOW:
+        dump = _schema_of(partial)
+        argv = _pg_dump(server, tools, request, snapshot, CUSTOM)
+        client_tools.run([*argv, "--schema-only", f"--file={dump}"], server.environment())
+    return round_trip.Request(request.database, request.known_as or request.database, dump)
+
+
+def _schema_of(partial: Path) -> Path:
+    return partial.with_name(f"{partial.name}.schema{names.PARTIAL_SUFFIX}")
+
+
+def _as_loaded(counted: Census, trip: round_trip.RoundTrip) -> Census:
+    """The census with definitions as they are once the dump was loaded. Large objects are no part of a schema."""
+    if not trip.made_by:
+        return counted
+    large = {name: value for name, value in counted.objects.items() if name == "large objects"}
+    return replace(counted, objects={**trip.objects, **large})
 
 
 def remove(backup: Path) -> None:
@@ -125,13 +160,7 @@ def _remove_beside(backup: Path) -> None:
 
 
 def _dump(server: Server, tools: ClientTools, request: Request, snapshot: str, partial: Path) -> None:
-    argv = [
-        tools.path("pg_dump"),
-        f"--dbname={server.conninfo(request.database)}",
-        f"--snapshot={snapshot}",
-        "--no-password",
-        f"--format={request.format}",
-    ]
+    argv = _pg_dump(server, tools, request, snapshot, request.format)
     if request.format == DIRECTORY:
         argv += [f"--jobs={request.jobs}", f"--file={partial}"]
     if request.format != PLAIN:
@@ -150,6 +179,16 @@ def _dump(server: Server, tools: ClientTools, request: Request, snapshot: str, p
         stderr = process.stderr.read()
     if process.returncode != 0:
         raise client_tools.failure("pg_dump", process.returncode, stderr)
+
+
+def _pg_dump(server: Server, tools: ClientTools, request: Request, snapshot: str, backup_format: str) -> List[str]:
+    return [
+        tools.path("pg_dump"),
+        f"--dbname={server.conninfo(request.database)}",
+        f"--snapshot={snapshot}",
+        "--no-password",
+        f"--format={backup_format}",
+    ]
 
 
 def _compress_option(compression: str, tools: ClientTools) -> str:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Dict, Optional
+from typing import Any, Dict, List, Optional
 
 from ansible.module_utils.rollback import clock, durable
 from ansible.module_utils.rollback.backups.names import MANIFEST_SUFFIX
@@ -18,7 +18,13 @@ VERSION = 1
 
 @dataclass(frozen=True)
 class Manifest:
-    """`files` maps each file of the backup (one, or those of a directory) to its `sha256` and `bytes`."""
+    """`files` maps each file of the backup (one, or those of a directory) to its `sha256` and `bytes`.
+
+    `definitions` are what came out when the dump was loaded into an empty database (postgres/round_trip.py), as worded by the
+    versions in `made_by`; without these, definitions can be compared by name alone. `access` is what the application's role
+    could do (postgres/access.py), and `extensions` says of each extension its owner, version and schema. `notes` are sentences
+    about what this backup leaves out, or what could not be tried.
+    """
 
     backup: str
     format: str
@@ -31,6 +37,11 @@ class Manifest:
     files: Dict[str, Dict[str, Any]]
     census: Census
     manifest_version: int = VERSION
+    definitions: Dict[str, str] = field(default_factory=dict)
+    made_by: str = ""
+    access: Dict[str, List[str]] = field(default_factory=dict)
+    extensions: Dict[str, Dict[str, str]] = field(default_factory=dict)
+    notes: List[str] = field(default_factory=list)
 
     @property
     def bytes(self) -> int:

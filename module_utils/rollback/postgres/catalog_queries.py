@@ -13,12 +13,16 @@ SELECT d.datname, d.oid::int8, current_setting('server_version'), (SELECT system
        pg_database_size(d.oid), s.stats_reset::text
 FROM pg_database d LEFT JOIN pg_stat_database s ON s.datid = d.oid WHERE d.datname = current_database()"""
 
+# Of an extension's tables pg_dump dumps those that the extension marks as configuration, and of them the rows that a condition names.
 TABLES = f"""
 SELECT format('%%I.%%I', n.nspname, c.relname) AS name, n.nspname, c.relname, c.oid::int8,
        s.n_tup_ins, s.n_tup_upd, s.n_tup_del,
-       CASE WHEN %(role)s::text IS NULL THEN NULL ELSE has_schema_privilege(%(role)s, n.oid, 'USAGE') AND has_table_privilege(%(role)s, c.oid, 'SELECT') END
+       CASE WHEN %(role)s::text IS NULL THEN NULL ELSE has_schema_privilege(%(role)s, n.oid, 'USAGE') AND has_table_privilege(%(role)s, c.oid, 'SELECT') END,
+       coalesce(e.condition, '')
 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace LEFT JOIN pg_stat_all_tables s ON s.relid = c.oid
-WHERE c.relkind = 'r' AND c.relpersistence <> 't' AND {_RELATION} ORDER BY 1"""
+     LEFT JOIN (SELECT unnest(extconfig) AS oid, unnest(extcondition) AS condition FROM pg_extension) e ON e.oid = c.oid
+WHERE c.relkind = 'r' AND c.relpersistence <> 't' AND {_OURS} AND (e.oid IS NOT NULL OR {_NOT_OF_EXTENSION.format(catalog="pg_class", oid="c.oid")})
+ORDER BY 1"""
 
 SEQUENCES = f"""
 SELECT format('%I.%I', n.nspname, c.relname), pg_sequence_last_value(c.oid)

@@ -66,11 +66,16 @@ def take(
             "Check rollback_application_role.",
         ) from error
     tables = {}
-    for name, schema, relation, table_oid, inserted, updated, deleted, readable in found:
-        rows, digest = _read(connection, schema, relation, content)
+    for name, schema, relation, table_oid, inserted, updated, deleted, readable, condition in found:
+        rows, digest = _read(connection, schema, relation, condition, content)
         tables[name] = Table(rows, table_oid, inserted, updated, deleted, readable, digest)
-    objects = {f"{kind} {name}": _digest(definition) for kind, name, definition in connection.execute(OBJECTS)}
-    return replace(known, tables=tables, sequences=dict(connection.execute(SEQUENCES).fetchall()), objects=objects)
+    sequences = dict(connection.execute(SEQUENCES).fetchall())
+    return replace(known, tables=tables, sequences=sequences, objects=objects(connection))
+
+
+def objects(connection: "psycopg.Connection[Any]") -> Dict[str, str]:
+    """Return a short hash of each definition, by `kind name`; call it inside `snapshot`."""
+    return {f"{kind} {name}": _digest(definition) for kind, name, definition in connection.execute(OBJECTS)}
 
 
 def counters(connection: "psycopg.Connection[Any]") -> Dict[int, Sequence[Optional[int]]]:
@@ -122,14 +127,19 @@ def read_as(connection: "psycopg.Connection[Any]", role: str, tables: List[str])
 
 
 def _read(
-    connection: "psycopg.Connection[Any]", schema: str, relation: str, content: bool
+    connection: "psycopg.Connection[Any]", schema: str, relation: str, condition: str, content: bool
 ) -> "tuple[int, Optional[str]]":
     table = sql.Identifier(schema, relation)
     # Two seeds give 128 bits; sums do not care about order, and count(*) sees rows that would cancel out.
     hashed = sql.SQL(
         ", sum(hashtextextended(t::text, 0)::numeric)::text || ':' || sum(hashtextextended(t::text, 1)::numeric)::text"
     )
-    query = sql.SQL("SELECT count(*){} FROM ONLY {} t").format(hashed if content else sql.SQL(""), table)
+    # The condition is an extension's own, with which pg_dump chooses the rows that it dumps.
+    query = sql.SQL("SELECT count(*){} FROM ONLY {} t {}").format(
+        hashed if content else sql.SQL(""),
+        table,
+        sql.SQL(condition),  # type: ignore[arg-type]
+    )
     try:
         row = connection.execute(query).fetchone() or (0,)
     except pg_errors.InsufficientPrivilege as error:

@@ -27,6 +27,16 @@ def trial_name(database: str, stamp: str) -> str:
     return _checked(f"{database}__trial_{stamp}", database)
 
 
+def scratch_prefix(database: str) -> str:
+    """What the names of databases begin with into which a backup of `database` is loaded to see whether it loads."""
+    return f"{database}__load_"
+
+
+def scratch_name(database: str, suffix: str) -> str:
+    """Such a database."""
+    return _checked(scratch_prefix(database) + suffix, database)
+
+
 def snapshot_name(database: str, stamp: str) -> str:
     """The copy of `database` that is kept in its cluster as a backup."""
     return _checked(f"{database}__snapshot_{stamp}", database)
