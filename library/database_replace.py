@@ -160,6 +160,9 @@ from ansible.module_utils.rollback.journal import Journal
 from ansible.module_utils.rollback.postgres import beside, client_tools, in_place, pools, restore
 from ansible.module_utils.rollback.postgres.server import ARGUMENTS, Server
 
+# Nothing is dropped that the safety dump might not bring back, so all rows are checked, however long it takes.
+ROWS_S = 86400.0
+
 ARGUMENT_SPEC = {
     **ARGUMENTS,
     "live": {"type": "str", "required": True},
@@ -208,6 +211,7 @@ def replace(params, check_mode):
             application_role=role,
             room=params["room"],
             allow=scan.ALLOWABLE,  # it is what is live: whatever that holds is kept
+            rows_s=ROWS_S,
         ),
         aside=params["aside"],
         live_oid=params["live_oid"],

@@ -16,7 +16,7 @@ from ansible.module_utils.rollback.backups import files, names, proof, signature
 from ansible.module_utils.rollback.backups import manifest as manifests
 from ansible.module_utils.rollback.backups.manifest import Manifest
 from ansible.module_utils.rollback.backups.names import CUSTOM, DIRECTORY, GZIP, NONE, PLAIN, ZSTD
-from ansible.module_utils.rollback.census import DEFAULT_VERSION_TABLE, Census
+from ansible.module_utils.rollback.census import DEFAULT_VERSION_TABLE, LARGE_OBJECTS, Census
 from ansible.module_utils.rollback.errors import RollbackError
 from ansible.module_utils.rollback.postgres import access, census, client_tools, round_trip
 from ansible.module_utils.rollback.postgres.client_tools import ClientTools
@@ -33,7 +33,8 @@ class Request:
 
     `known_as` is the name that the manifest gives the database, where it has another one for the moment. `room` is how
     many bytes must be free; a dump is seldom larger than its database, which is what counts where nothing is said. `allow`
-    is what a restore would have to allow (scan.ALLOWABLE), and `signing_key` the key that the manifest is signed by.
+    is what a restore would have to allow (scan.ALLOWABLE), and `signing_key` the key that the manifest is signed by. Of a
+    database that is too large to be loaded on trial, rows are checked for at most `rows_s` seconds.
     """
 
     directory: Path
@@ -50,6 +51,7 @@ class Request:
     room: int = 0
     allow: Collection[str] = ()
     signing_key: str = ""
+    rows_s: float = round_trip.BUDGET_S
 
 
 def create(server: Server, tools: ClientTools, request: Request) -> Manifest:
@@ -78,7 +80,7 @@ def create(server: Server, tools: ClientTools, request: Request) -> Manifest:
             _dump(server, tools, request, exported, partial)
             trial = _trial(server, tools, request, exported, partial, counted.bytes)
             if trial.dump != partial:
-                trial = replace(trial, rows=round_trip.look_at_rows(connection))
+                trial = replace(trial, rows=round_trip.look_at_rows(connection, request.rows_s))
         # Sequences do not obey snapshots: the dump, read back, tells where they really stand in it.
         facts = proof.read_whole(partial, request.version_table, tools, request.allow)
         counted = replace(
@@ -143,8 +145,7 @@ def _as_loaded(counted: Census, trip: round_trip.RoundTrip) -> Census:
     """The census with definitions as they are once the dump was loaded. Large objects are no part of a schema."""
     if not trip.made_by:
         return counted
-    large = {name: value for name, value in counted.objects.items() if name == "large objects"}
-    return replace(counted, objects={**trip.objects, **large})
+    return replace(counted, objects={**trip.objects, LARGE_OBJECTS: counted.objects[LARGE_OBJECTS]})
 
 
 def remove(backup: Path) -> None:

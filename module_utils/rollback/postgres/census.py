@@ -138,7 +138,7 @@ def _read(
     query = sql.SQL("SELECT count(*){} FROM ONLY {} t {}").format(
         hashed if content else sql.SQL(""),
         table,
-        sql.SQL(condition),  # type: ignore[arg-type]
+        sql.SQL(condition),
     )
     try:
         row = connection.execute(query).fetchone() or (0,)

@@ -18,7 +18,7 @@ from ansible.module_utils.rollback.backups import create as backups
 from ansible.module_utils.rollback.backups.names import PARTIAL_SUFFIX
 from ansible.module_utils.rollback.errors import RollbackError
 from ansible.module_utils.rollback.journal import Journal, NoJournal, steps_of
-from ansible.module_utils.rollback.postgres import beside, obstacles, restore, settings
+from ansible.module_utils.rollback.postgres import beside, obstacles, restore
 from ansible.module_utils.rollback.postgres.client_tools import ClientTools
 from ansible.module_utils.rollback.postgres.pools import Pool, paused
 from ansible.module_utils.rollback.postgres.server import Server
@@ -67,7 +67,7 @@ class _Safety:
 
     backup: Path
     properties: Dict[str, Any]
-    settings: settings.Settings
+    live: restore.Live
 
 
 def look(connection: "psycopg.Connection[Any]", request: Request, journal: "Journal | NoJournal") -> str:
@@ -82,6 +82,8 @@ def look(connection: "psycopg.Connection[Any]", request: Request, journal: "Jour
         return BEFORE
     if oid == _noted(journal, "compare", "oid"):
         return AFTER
+    if _step(journal, "drop"):  # only the safety dump was left, and the operator has made a database of it by hand
+        return BEFORE
     raise RollbackError(
         f"Database {request.restore.live} (OID {oid}) is neither the one that was planned for nor one that this run made.",
         "Somebody dropped, renamed or made a database meanwhile; nothing was touched.",
@@ -109,6 +111,13 @@ def perform(
             return Replaced(
                 False, oid, rows, str(_noted(journal, "safety", "backup") or ""), ["it was replaced already"]
             )
+        if found == BEFORE:
+            oid = beside.oid_of(connection, wanted.live)
+            if oid not in _originals(request, journal):
+                _note(journal, put_back_oid=oid)
+            # While the live database still serves: would the backup load here, and be what it says?
+            live = restore.read_live(server, connection, tools, wanted, wanted.live)
+            manifest = restore.worded_here(server, tools, wanted, manifest, live)
         if found == BEFORE or beside.oid_of(connection, request.aside) in _originals(request, journal):
             safety = _set_aside(server, connection, tools, request, journal, progress)
         else:
@@ -116,15 +125,16 @@ def perform(
         try:
             with journal.step("create", database=wanted.into) as result:
                 result["oid"] = beside.create_like(connection, safety.properties, wanted.into)
-            restored = restore.fill(server, connection, tools, wanted, manifest, safety.settings, journal, progress)
+            restored = restore.fill(server, connection, tools, wanted, manifest, safety.live, journal, progress)
             with journal.step("swap", incoming_oid=restored.oid) as result:
                 began = time.monotonic()
                 _rename(connection, wanted.into, wanted.live)
                 result.update(sessions_ended=0, closed_s=round(time.monotonic() - began, 3))
         except Exception as error:
-            _from_safety(server, tools, request, safety, journal, progress, error)
+            lacking = _from_safety(server, tools, request, safety, journal, progress, error)
             raise RollbackError(
                 f"{_sentence(error)} The data is as before: it was put back from the safety dump {safety.backup.name}."
+                + "".join(f" {sentence}" for sentence in lacking)
             ) from error
     actions = [f"kept what was there in {safety.backup.name}", *restored.actions, *told.actions]
     return Replaced(True, restored.oid, restored.rows, str(safety.backup), actions, told.stuck)
@@ -152,9 +162,9 @@ def _set_aside(
             kept = _Safety(
                 request.safety.directory / manifest.backup,
                 beside.properties(connection, aside),
-                settings.read(connection, aside),
+                restore.read_live(server, connection, tools, request.restore, aside),
             )
-            result.update(backup=str(kept.backup), properties=kept.properties, settings=asdict(kept.settings))
+            result.update(backup=str(kept.backup), properties=kept.properties, live=asdict(kept.live))
     except Exception:
         with restore.reconnected(server) as again:
             if beside.oid_of(again, aside):
@@ -194,17 +204,24 @@ def _from_safety(
     journal: "Journal | NoJournal",
     progress: Progress,
     cause: Exception,
-) -> None:
-    """Make the live database anew from the safety dump. Raises RollbackError that says where the data is."""
-    wanted = replace(request.restore, backup=safety.backup)
+) -> List[str]:
+    """Make the live database anew from the safety dump; returns what could not be carried over.
+
+    It is compared with nothing: what has loaded is all there is. Raises RollbackError that says where the data is.
+    """
+    wanted = replace(request.restore, backup=safety.backup, manifest=None)
     try:
         with restore.reconnected(server) as connection:
             beside.create_like(connection, safety.properties, wanted.into)
             manifest = restore.manifest_of(safety.backup)
-            back = restore.fill(server, connection, tools, wanted, manifest, safety.settings, NoJournal(), progress)
+            live = restore.Live(safety.live.settings)
+            back = restore.fill(
+                server, connection, tools, wanted, manifest, live, NoJournal(), progress, compared=False
+            )
             _note(journal, put_back_oid=back.oid)
             _rename(connection, wanted.into, wanted.live)
             _note(journal, swapped=False)
+            return back.actions
     except Exception as error:
         raise RollbackError(
             f"{_sentence(cause)} Putting the data back failed too: {_sentence(error)}"
@@ -236,7 +253,7 @@ def _safety_of(journal: "Journal | NoJournal") -> _Safety:
         raise RollbackError(
             "The live database is not there, and the journal knows of no safety dump.", "Look at the databases by hand."
         )
-    return _Safety(Path(data["backup"]), data["properties"], settings.Settings.from_dict(data["settings"]))
+    return _Safety(Path(data["backup"]), data["properties"], restore.Live.from_dict(data["live"]))
 
 
 def _originals(request: Request, journal: "Journal | NoJournal") -> Set[int]:

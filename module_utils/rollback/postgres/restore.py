@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import tempfile
 import time
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Dict, List, Optional, Union
 
 from ansible.module_utils.rollback import worker
 from ansible.module_utils.rollback.backups import manifest as manifests
+from ansible.module_utils.rollback.backups import schema_only
 from ansible.module_utils.rollback.backups.manifest import Manifest
-from ansible.module_utils.rollback.census import DEFAULT_VERSION_TABLE, Census, differences
+from ansible.module_utils.rollback.census import DEFAULT_VERSION_TABLE, LARGE_OBJECTS, Census, differences
 from ansible.module_utils.rollback.errors import RollbackError
 from ansible.module_utils.rollback.journal import Journal, NoJournal, steps_of
+from ansible.module_utils.rollback.postgres import access, census, definitions, names, ownership, round_trip, settings
 from ansible.module_utils.rollback.postgres import beside as database
-from ansible.module_utils.rollback.postgres import census, names, settings
 from ansible.module_utils.rollback.postgres import snapshot as snapshots
 from ansible.module_utils.rollback.postgres.client_tools import ClientTools
 from ansible.module_utils.rollback.postgres.observer import Observer
@@ -63,6 +65,20 @@ class Restored:
         return {"changed": self.changed, "oid": self.oid, "rows": self.rows, "actions": self.actions}
 
 
+@dataclass(frozen=True)
+class Live:
+    """What a restored database takes from the live one. `owners` are for backups that may say nothing of them."""
+
+    settings: settings.Settings
+    access: access.Access = field(default_factory=dict)
+    owners: ownership.Owners = field(default_factory=dict)
+
+    @classmethod
+    def from_dict(cls, content: Dict[str, Any]) -> "Live":
+        """What `dataclasses.asdict` made of one, read back from JSON."""
+        return cls(settings.Settings.from_dict(content["settings"]), content["access"], content["owners"])
+
+
 def beside(
     server: Server, connection: "psycopg.Connection[Any]", tools: ClientTools, request: Request, journal: AnyJournal
 ) -> Restored:
@@ -78,9 +94,10 @@ def beside(
         try:
             with journal.step("create", database=request.into) as result:
                 result["oid"] = database.create(connection, request.live, request.into)
-            outside = settings.read(connection, request.live)
+            live = read_live(server, connection, tools, request, request.live)
+            manifest = worded_here(server, tools, request, manifest, live)
             progress = Progress(journal.directory, request.target_s)
-            return fill(server, connection, tools, request, manifest, outside, journal, progress)
+            return fill(server, connection, tools, request, manifest, live, journal, progress)
         except BaseException:
             _leave_nothing(server, request.into)
             raise
@@ -92,23 +109,87 @@ def fill(
     tools: ClientTools,
     request: Request,
     manifest: Manifest,
-    outside: settings.Settings,
+    live: Live,
     journal: AnyJournal,
     progress: Progress,
+    compared: bool = True,
 ) -> Restored:
-    """Load, set up, analyse and compare the empty database `request.into`, telling how far it is. Raises RollbackError."""
+    """Load, set up, analyse and compare the empty database `request.into`, telling how far it is. Raises RollbackError.
+
+    Without `compared` it is only counted, and what cannot be carried over is said: for data that has nowhere else to be.
+    """
     with journal.step("load", backup=request.backup.name, jobs=request.jobs) as result:
         progress.say("load", f"{request.backup.name} ({size(manifest.bytes)})")
         with Observer(server, request.into, "load", manifest.census, progress):
             shares = database.load(server, tools, request.backup, request.into, request.jobs)
         if shares:
             result.update({name: round(seconds, 3) for name, seconds in asdict(shares).items()})
+    if judged(request):
+        with journal.step("owners") as result:
+            result["changed"] = len(ownership.settle(server, tools, request.into, live.owners))
+    lacking: List[str] = []
     with journal.step("settings") as result:
-        result["carried_over"] = settings.apply(connection, outside, request.into)
+        try:
+            result["carried_over"] = settings.apply(connection, live.settings, request.into)
+        except RollbackError as error:
+            if compared:
+                raise
+            lacking = [str(error)]
     with journal.step("analyse"):
         progress.say("analyse", "collecting planner statistics")
         database.analyse(server, tools, request.into, request.jobs)
-    return _compared(server, connection, request, manifest, journal, progress)
+    if not compared:
+        with server.connect(request.into) as loaded, census.snapshot(loaded):
+            found = census.take(loaded, request.version_table)
+        return Restored(True, found.database_oid, found.rows, lacking)
+    return _compared(server, connection, tools, request, manifest, live, journal, progress)
+
+
+def judged(request: Request) -> bool:
+    """Whether only its content says what the backup holds, since no manifest is beside it."""
+    return request.manifest is not None and manifests.read(request.backup) is None
+
+
+def read_live(
+    server: Server, connection: "psycopg.Connection[Any]", tools: ClientTools, request: Request, name: str
+) -> Live:
+    """Read what is to be taken over from the live database, which has `name` at the moment."""
+    may: access.Access = {}
+    if request.application_role:
+        with server.connect(name) as live:
+            may = access.read(live, request.application_role)
+    owners = ownership.read(server, tools, name) if judged(request) else {}
+    return Live(settings.read(connection, name), may, owners)
+
+
+def worded_here(server: Server, tools: ClientTools, request: Request, manifest: Manifest, live: Live) -> Manifest:
+    """The manifest with definitions as this server and these tools word them, from a round trip of the backup's schema.
+
+    Where others worded them, or nobody did, the schema is loaded into an empty database first; which also finds what would
+    stop the load. Raises RollbackError with that.
+    """
+    with server.connect() as connection:
+        (version,) = connection.execute("SELECT current_setting('server_version')").fetchone() or ("",)
+    if manifest.made_by == round_trip.versions(tools, version.split()[0]):
+        return manifest
+    with tempfile.TemporaryDirectory() as directory:
+        dump = Path(directory) / "schema.sql"
+        if not schema_only.write(request.backup, tools, dump):
+            return manifest
+        trial = round_trip.Request(request.live, request.live, dump)
+        if judged(request):
+            trial = replace(trial, settle=lambda name: ownership.settle(server, tools, name, live.owners))
+        trip = round_trip.run(server, tools, trial)
+    if not trip.made_by:
+        return manifest
+    counted = {name: value for name, value in manifest.census.objects.items() if name == LARGE_OBJECTS}
+    objects = {name: value for name, value in trip.objects.items() if name != LARGE_OBJECTS}
+    return replace(
+        manifest,
+        census=replace(manifest.census, objects={**objects, **counted}),
+        definitions=trip.definitions,
+        made_by=trip.made_by,
+    )
 
 
 def from_snapshot(
@@ -126,17 +207,19 @@ def from_snapshot(
         snapshots.find(connection, request.backup)
         progress = Progress(journal.directory, request.target_s)
         with journal.step("settings") as result:
-            outside = settings.read(connection, request.live)
-            result["carried_over"] = settings.apply(connection, outside, request.into)
+            live = Live(settings.read(connection, request.live))
+            result["carried_over"] = settings.apply(connection, live.settings, request.into)
         with snapshots.opened(connection, request.into):
-            return _compared(server, connection, request, manifest, journal, progress)
+            return _compared(server, connection, None, request, manifest, live, journal, progress)
 
 
 def _compared(
     server: Server,
     connection: "psycopg.Connection[Any]",
+    tools: Optional[ClientTools],
     request: Request,
     manifest: Manifest,
+    live: Live,
     journal: AnyJournal,
     progress: Progress,
 ) -> Restored:
@@ -144,7 +227,7 @@ def _compared(
         progress.say(
             "compare", f"{amount(manifest.census.rows, 'row')} in {amount(len(manifest.census.tables), 'table')}"
         )
-        found = compare(server, request, manifest)
+        found = compare(server, tools, request, manifest, live.access)
         oid = database.oid_of(connection, request.into)
         result.update(oid=oid, rows=found.rows, tables=len(found.tables))
     progress.say("compare", "equal to the manifest")
@@ -181,17 +264,32 @@ def already_compared(
     return Restored(False, oid, rows, ["an earlier attempt of this run restored and compared it"])
 
 
-def compare(server: Server, request: Request, manifest: Manifest) -> Census:
-    """The census of `request.into`. Raises RollbackError where it is not what the manifest says."""
-    with server.connect(request.into) as connection:
-        with census.snapshot(connection):
-            found = census.take(connection, request.version_table, request.application_role)
-        problems = differences(manifest.census, found)
-        if request.application_role:
-            readable = [
-                name for name, table in manifest.census.tables.items() if table.readable and name in found.tables
-            ]
-            problems += census.read_as(connection, request.application_role, readable)
+def compare(
+    server: Server,
+    tools: Optional[ClientTools],
+    request: Request,
+    manifest: Manifest,
+    may: Optional[access.Access] = None,
+) -> Census:
+    """The census of `request.into`. Raises RollbackError where it is not what the manifest says.
+
+    `may` is what the application's role can do in the live database, for backups that do not say it. Without `tools` the
+    database is a copy of the live one's files, whose definitions the census compares.
+    """
+    role = request.application_role
+    with server.connect(request.into) as connection, census.snapshot(connection):
+        found = census.take(connection, request.version_table, role)
+        same_words = (
+            manifest.made_by == round_trip.versions(tools, found.server_version)
+            if tools
+            else manifest.census.server_version == found.server_version
+        )
+        problems = differences(manifest.census, found, same_words)
+        expected = manifest.access or may or {}
+        if role and expected:
+            problems += access.lost(expected, access.read(connection, role), role)
+    if tools and same_words and not problems:
+        problems = definitions.differences(manifest.definitions, definitions.read(server, tools, request.into))
     if problems:
         raise RollbackError(
             f"What was restored is not what was backed up: {listed(problems, 3)}.",

@@ -11,7 +11,7 @@ import secrets
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Dict, Iterator, List, Optional
+from typing import TYPE_CHECKING, Any, Callable, Dict, Iterator, List, Optional
 
 from ansible.module_utils.rollback.errors import RollbackError
 from ansible.module_utils.rollback.postgres import beside, census, definitions, names, samples, violations
@@ -69,16 +69,17 @@ def versions(tools: ClientTools, server_version: str) -> str:
     return f"pg_dump {tools} on PostgreSQL {server_version}"
 
 
-def look_at_rows(connection: "psycopg.Connection[Any]") -> LiveRows:
-    """Read what a load would evaluate; call it inside `census.snapshot`."""
-    return LiveRows(samples.take(connection), violations.find(connection, BUDGET_S))
+def look_at_rows(connection: "psycopg.Connection[Any]", budget_s: float) -> LiveRows:
+    """Read what a load would evaluate, for `budget_s` seconds at most; call it inside `census.snapshot`."""
+    return LiveRows(samples.take(connection), violations.find(connection, budget_s))
 
 
 @dataclass(frozen=True)
 class Request:
     """`dump` is loaded into a database like `database`, named after `live`: the same, where that has its own name.
 
-    With `rows` the dump is a schema alone. `known` is what `beside.load` is told of the backup.
+    With `rows` the dump is a schema alone. `known` is what `beside.load` is told of the backup, and `settle` is called
+    with the name of the loaded database.
     """
 
     database: str
@@ -86,6 +87,7 @@ class Request:
     dump: Path
     rows: Optional[LiveRows] = None
     known: Dict[str, Any] = field(default_factory=dict)
+    settle: Optional[Callable[[str], object]] = None
 
 
 def run(server: Server, tools: ClientTools, request: Request) -> RoundTrip:
@@ -97,6 +99,8 @@ def run(server: Server, tools: ClientTools, request: Request) -> RoundTrip:
         with _scratch(connection, request) as scratch:
             try:
                 beside.load(server, tools, request.dump, scratch, _JOBS, **request.known)
+                if request.settle:
+                    request.settle(scratch)
                 with server.connect(scratch) as loaded:
                     notes = _rows_of(request.rows, loaded) if request.rows else []
                     with census.snapshot(loaded):
@@ -157,7 +161,7 @@ def _rows_of(rows: LiveRows, loaded: "psycopg.Connection[Any]") -> List[str]:
     problems = [*tried.problems, *rows.violations.problems]
     if problems:
         raise RollbackError(f"{listed(problems, 3)}.", _advice_for(" ".join(problems)))
-    notes = violations.unchecked_sentence(rows.violations.unchecked, BUDGET_S)
+    notes = list(rows.violations.notes())
     if tried.undecided:
         notes.append(
             f"Could not be decided with {listed(tried.undecided, 2)}: the check reads other rows."

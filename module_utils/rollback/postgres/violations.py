@@ -77,6 +77,14 @@ class Violations:
     problems: List[str] = field(default_factory=list)
     unchecked: List[str] = field(default_factory=list)
 
+    def notes(self) -> List[str]:
+        if not self.unchecked:
+            return []
+        return [
+            f"Not checked, because their tables are large: {listed(self.unchecked, 3)}."
+            " Restore this backup once beside the live database to be certain."
+        ]
+
 
 def find(connection: "psycopg.Connection[Any]", budget_s: float) -> Violations:
     """Check the smallest tables first, for at most `budget_s` seconds; call it inside `census.snapshot`."""
@@ -93,7 +101,7 @@ def find(connection: "psycopg.Connection[Any]", budget_s: float) -> Violations:
         try:
             with connection.transaction():
                 connection.execute(sql.SQL("SET LOCAL statement_timeout = {}").format(sql.Literal(left_ms)))
-                if connection.execute(query).fetchone() is not None:  # type: ignore[arg-type]
+                if connection.execute(query).fetchone() is not None:
                     found.problems.append(rule)
         except pg_errors.QueryCanceled:
             found.unchecked.append(_subject(rule))
@@ -121,15 +129,6 @@ def function_of(error: "psycopg.Error") -> str:
     """Return the function in which the error was raised; empty where it was in none."""
     found = _FUNCTION.search(error.diag.context or "")
     return found.group(1) if found else ""
-
-
-def unchecked_sentence(unchecked: List[str], budget_s: float) -> List[str]:
-    if not unchecked:
-        return []
-    return [
-        f"Not checked within {budget_s:g} s, because their tables are large: {listed(unchecked, 3)}."
-        " Restore this backup once beside the live database to be certain."
-    ]
 
 
 def _subject(rule: str) -> str:
