@@ -223,7 +223,12 @@ def test_what_a_database_itself_holds_is_told_when_it_is_backed_up(awkward, tmp_
             create.create(awkward.server, awkward.tools, request)
         assert list(tmp_path.iterdir()) == []
         allowing = create.Request(tmp_path, "awkward", "v1", "test", "1", allow=scan.ALLOWABLE)
-        backup = tmp_path / create.create(awkward.server, awkward.tools, allowing).backup
+        with pytest.raises(
+            RollbackError, match=r"would not load: .*watch"
+        ):  # the operator may not create event triggers
+            create.create(awkward.server, awkward.tools, allowing)
+        assert list(tmp_path.iterdir()) == []
+        backup = tmp_path / create.create(awkward.superuser, awkward.tools, allowing).backup
         with pytest.raises(RollbackError, match="event triggers"):
             proof.prove(backup, DEFAULT_VERSION_TABLE, awkward.tools)
         assert not proof.prove(backup, DEFAULT_VERSION_TABLE, awkward.tools, Terms(allow=["event_triggers"])).judged

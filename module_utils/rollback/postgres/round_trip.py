@@ -11,11 +11,12 @@ import secrets
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Callable, Dict, Iterator, List, Optional
+from typing import TYPE_CHECKING, Any, Callable, Dict, Iterator, List, Mapping, Optional
 
 from ansible.module_utils.rollback.errors import RollbackError
 from ansible.module_utils.rollback.postgres import beside, census, definitions, names, samples, violations
 from ansible.module_utils.rollback.postgres.client_tools import ClientTools
+from ansible.module_utils.rollback.postgres.extensions import Extension
 from ansible.module_utils.rollback.postgres.samples import Samples
 from ansible.module_utils.rollback.postgres.server import Server
 from ansible.module_utils.rollback.words import listed
@@ -78,15 +79,15 @@ def look_at_rows(connection: "psycopg.Connection[Any]", budget_s: float) -> Live
 class Request:
     """`dump` is loaded into a database like `database`, named after `live`: the same, where that has its own name.
 
-    With `rows` the dump is a schema alone. `known` is what `beside.load` is told of the backup, and `settle` is called
-    with the name of the loaded database.
+    With `rows` the dump is a schema alone. `extensions` are those of the live database, and `settle` is called with the name
+    of the loaded one.
     """
 
     database: str
     live: str
     dump: Path
     rows: Optional[LiveRows] = None
-    known: Dict[str, Any] = field(default_factory=dict)
+    extensions: Mapping[str, Extension] = field(default_factory=dict)
     settle: Optional[Callable[[str], object]] = None
 
 
@@ -98,7 +99,7 @@ def run(server: Server, tools: ClientTools, request: Request) -> RoundTrip:
             return RoundTrip(notes=[f"Whether this backup loads was not tried: {reason}."])
         with _scratch(connection, request) as scratch:
             try:
-                beside.load(server, tools, request.dump, scratch, _JOBS, **request.known)
+                beside.load(server, tools, request.dump, scratch, _JOBS, request.extensions)
                 if request.settle:
                     request.settle(scratch)
                 with server.connect(scratch) as loaded:
