@@ -91,6 +91,8 @@ def as_owner(awkward: Awkward, statements: str) -> None:
 def test_what_would_not_load_is_named_when_it_is_backed_up(awkward, tmp_path, way, monkeypatch):
     monkeypatch.setattr(round_trip, "WHOLE_BELOW", WAYS[way])
     for kind, (statements, said) in WOULD_NOT_LOAD.items():
+        if kind == "a function in an index" and awkward.tools.version[0] >= 17:
+            continue  # there CREATE INDEX has an empty search_path itself, and refuses
         with awkward.database():
             as_owner(awkward, statements)
             if said:

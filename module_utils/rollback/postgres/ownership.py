@@ -48,7 +48,11 @@ def settle(server: Server, tools: ClientTools, database: str, live: Owners) -> L
             "SELECT quote_ident(session_user), quote_ident(pg_get_userbyid(datdba)) FROM pg_database WHERE datname = current_database()"
         ).fetchone() or ("", "")
         changed = []
-        for name in sorted(restored.keys() | ({_ALWAYS_THERE} & live.keys())):
+        # An owner must have rights in the schema; and a sequence that belongs to a column follows its table, and refuses to go alone.
+        names = restored.keys() | ({_ALWAYS_THERE} & live.keys())
+        for name in sorted(
+            names, key=lambda name: (not name.startswith("schema "), not name.startswith("table "), name)
+        ):
             statements = _wanted(restored.get(name, []), live.get(name), operator, owner)
             if statements:
                 _run(connection, name, statements)

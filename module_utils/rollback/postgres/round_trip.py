@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Callable, Dict, Iterator, List, Mapping, Optional
 
 from ansible.module_utils.rollback.errors import RollbackError
-from ansible.module_utils.rollback.postgres import beside, census, definitions, names, samples, violations
+from ansible.module_utils.rollback.postgres import beside, census, definitions, left_out, names, samples, violations
 from ansible.module_utils.rollback.postgres.client_tools import ClientTools
 from ansible.module_utils.rollback.postgres.extensions import Extension
 from ansible.module_utils.rollback.postgres.samples import Samples
@@ -46,13 +46,15 @@ _ADVICE = {
 
 @dataclass(frozen=True)
 class RoundTrip:
-    """`objects` and `definitions` are what came out (census.Census, definitions.read), by the versions in `made_by`.
+    """`objects` and `definitions` are what came out (census.Census, definitions.read), by the versions in `made_by`,
+    and `extensions` says what they consist of.
 
     Without `made_by` nothing could be tried, and `notes` says why.
     """
 
     objects: Dict[str, str] = field(default_factory=dict)
     definitions: Dict[str, str] = field(default_factory=dict)
+    extensions: Dict[str, left_out.Extension] = field(default_factory=dict)
     made_by: str = ""
     notes: List[str] = field(default_factory=list)
 
@@ -105,15 +107,15 @@ def run(server: Server, tools: ClientTools, request: Request) -> RoundTrip:
                 with server.connect(scratch) as loaded:
                     notes = _rows_of(request.rows, loaded) if request.rows else []
                     with census.snapshot(loaded):
-                        objects = census.objects(loaded)
+                        objects, consist_of = census.objects(loaded), left_out.extensions(loaded)
                         (version,) = loaded.execute("SELECT current_setting('server_version')").fetchone() or ("",)
             except RollbackError as error:
                 raise _would_not_load(error) from error
             words = definitions.read(server, tools, scratch)
-    return RoundTrip(objects, words, versions(tools, version.split()[0]), notes)
+    return RoundTrip(objects, words, consist_of, versions(tools, version.split()[0]), notes)
 
 
-def left_out(live: Dict[str, str], loaded: Dict[str, str]) -> List[str]:
+def not_loaded(live: Dict[str, str], loaded: Dict[str, str]) -> List[str]:
     """Return sentences about objects of the live database that its dump does not bring back, by the names of a census."""
     missing = sorted(live.keys() - loaded.keys())
     invalid = [name for name in missing if name.startswith("index ")]
@@ -185,8 +187,5 @@ def _would_not_load(error: RollbackError) -> RollbackError:
 
 def _advice_for(said: str) -> str:
     if "in function" in said or "empty search_path" in said:
-        return (
-            "A dump is loaded with an empty search_path, and the function names something without its schema: qualify the name,"
-            " or ALTER FUNCTION … SET search_path = …; then take the backup again."
-        )
+        return violations.QUALIFY
     return FIX
