@@ -10,7 +10,22 @@ from ansible.module_utils.rollback import module, sealed
 from ansible.module_utils.rollback.errors import RollbackError
 
 # An environment, a database, a table, a role, words of results, parts of ids, and what YAML takes for something else.
-WORDS = ["stage", "shop", "orders", "rollback", "restore", "true", "1", "20261122", "beside", "ok", "VALUE", "{}", "\\", "ü"]
+WORDS = [
+    "stage",
+    "shop",
+    "orders",
+    "rollback",
+    "restore",
+    "true",
+    "1",
+    "20261122",
+    "beside",
+    "ok",
+    "VALUE",
+    "{}",
+    "\\",
+    "ü",
+]
 each_word = pytest.mark.parametrize("word", WORDS)
 
 
@@ -125,5 +140,3 @@ def test_names_are_left_in_text_from_which_names_are_read():
     sealed.opened({"password": sealed.seal("customers")})
     assert sealed.redacted("DROP TABLE customers", keep_names=True) == "DROP TABLE customers"
     assert sealed.redacted("customers") == "***"
-
-

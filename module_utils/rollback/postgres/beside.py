@@ -15,7 +15,7 @@ from ansible.module_utils.rollback import worker
 from ansible.module_utils.rollback.backups import files, plain_sections, restricted, wrappings
 from ansible.module_utils.rollback.backups.names import PLAIN, TAR
 from ansible.module_utils.rollback.errors import RollbackError
-from ansible.module_utils.rollback.postgres import client_tools, parallel_load
+from ansible.module_utils.rollback.postgres import client_tools, parallel_load, subscriptions
 from ansible.module_utils.rollback.postgres.client_tools import ClientTools
 from ansible.module_utils.rollback.postgres.load_settings import as_options, load_settings
 from ansible.module_utils.rollback.postgres.parallel_load import Shares
@@ -114,7 +114,7 @@ def _load(server: Server, tools: ClientTools, backup: Path, database: str, jobs:
     if backup_format != PLAIN and not makes_public:
         several = [] if backup_format == TAR else [f"--jobs={jobs}"]
         argv = [tools.path("pg_restore"), target, "--no-password", "--exit-on-error", *several, str(backup)]
-        client_tools.run(argv, {**server.environment(), "PGOPTIONS": as_options(load_settings(jobs))})
+        client_tools.run(argv, server.environment(as_options(load_settings(jobs))))
         return None
     argv = [
         tools.path("psql"),
@@ -149,6 +149,7 @@ def drop(connection: "psycopg.Connection[Any]", name: str) -> bool:
     if connection.execute("SELECT FROM pg_database WHERE datname = %s", [name]).fetchone() is None:
         return False
     end_sessions(connection, [name])
+    subscriptions.drop_all(connection, name)
     connection.execute(sql.SQL("DROP DATABASE {}").format(sql.Identifier(name)))
     return True
 

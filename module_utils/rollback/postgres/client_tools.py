@@ -88,7 +88,9 @@ def failure(tool: str, code: int, stderr: bytes) -> RollbackError:
         or lines
         or ["it said nothing"]
     )
-    return RollbackError(f"{os.path.basename(tool)} failed with exit code {code}: {sealed.redacted(' '.join(telling[:2]).strip())}")
+    return RollbackError(
+        f"{os.path.basename(tool)} failed with exit code {code}: {sealed.redacted(' '.join(telling[:2]).strip())}"
+    )
 
 
 def _usual_directories() -> List[str]:
