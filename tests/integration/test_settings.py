@@ -56,7 +56,7 @@ def test_what_a_superuser_has_set_is_found_when_planning_and_the_statement_that_
     with awkward.database(), said(awkward, *sets, undo=drop):
         (sentence,) = stops(awkward)
         assert sentence.startswith(
-            "rollback may not set app.tenant, log_min_duration_statement and pgaudit.log, which a superuser set for database awkward"
+            "rollback may not set app.tenant, log_min_duration_statement, pgaudit.log, which a superuser set for database awkward"
         )
         with pytest.raises(RollbackError, match=r"GRANT SET ON PARAMETER \S+ TO rollback;") as refused:
             carried(awkward)
@@ -129,9 +129,6 @@ def test_a_value_that_the_server_no_longer_takes_is_named_with_what_resets_it(aw
         # As an upgrade leaves it: by the catalogue, since no statement would do it.
         connection.execute(
             "UPDATE pg_db_role_setting SET setconfig = setconfig || '{work_mem=much,gone_parameter=1}'::text[]"
-            " WHERE setdatabase = 'awkward'::regdatabase"
-            if connection.info.server_version >= 180000
-            else "UPDATE pg_db_role_setting SET setconfig = setconfig || '{work_mem=much,gone_parameter=1}'::text[]"
             " WHERE setdatabase = (SELECT oid FROM pg_database WHERE datname = 'awkward')"
         )
         found = stops(awkward)
