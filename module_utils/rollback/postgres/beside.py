@@ -15,7 +15,7 @@ from ansible.module_utils.rollback import worker
 from ansible.module_utils.rollback.backups import files, plain_sections, restricted, wrappings
 from ansible.module_utils.rollback.backups.names import PLAIN
 from ansible.module_utils.rollback.errors import RollbackError
-from ansible.module_utils.rollback.postgres import client_tools, event_triggers, parallel_load
+from ansible.module_utils.rollback.postgres import client_tools, event_triggers, parallel_load, subscriptions
 from ansible.module_utils.rollback.postgres.client_tools import ClientTools
 from ansible.module_utils.rollback.postgres.extensions import Extension
 from ansible.module_utils.rollback.postgres.load_settings import as_options
@@ -181,6 +181,7 @@ def drop(connection: "psycopg.Connection[Any]", name: str) -> bool:
     if connection.execute("SELECT FROM pg_database WHERE datname = %s", [name]).fetchone() is None:
         return False
     end_sessions(connection, [name])
+    subscriptions.drop_all(connection, name)
     connection.execute(sql.SQL("DROP DATABASE {}").format(sql.Identifier(name)))
     return True
 
