@@ -86,12 +86,10 @@ def function_settings(connection: "psycopg.Connection[Any]", names: Iterable[str
 
     def create(name: str) -> None:
         setting = sql.SQL(".").join(map(sql.Identifier, name.split(".")))
-        statement = (
-            "CREATE FUNCTION pg_temp.rollback_trial() RETURNS int LANGUAGE sql SET {} FROM CURRENT AS 'SELECT 1'"
-        )
-        # One that nobody has set here has no current value. Whether it may be set is told all the same.
-        with suppress(pg.errors.UndefinedObject):
-            connection.execute(sql.SQL(statement).format(setting))
+        (current,) = connection.execute("SELECT current_setting(%s, true)", [name]).fetchone() or (None,)
+        value = "TO ''" if current is None else "FROM CURRENT"  # of one that no module knows, any value is as good
+        statement = f"CREATE FUNCTION pg_temp.rollback_trial() RETURNS int LANGUAGE sql SET {{}} {value} AS 'SELECT 1'"
+        connection.execute(sql.SQL(statement).format(setting))
 
     return tried(connection, names, create)
 
