@@ -8,13 +8,13 @@ from __future__ import annotations
 import secrets
 from typing import Iterable, Iterator, Tuple
 
-from ansible.module_utils.rollback.backups.dump_reader import Text
+from ansible.module_utils.rollback.backups.dump_text import END_OF_ROWS, Text
+from ansible.module_utils.rollback.backups.preamble import LEFT_OUT, NO_TIMEOUTS
 from ansible.module_utils.rollback.backups.scan import Scanner
 from ansible.module_utils.rollback.backups.script import RESTRICT
 
 # The first minor version of each major one that knows \restrict; from 18 on all do.
 _KNOWS_SINCE = {13: 22, 14: 19, 15: 14, 16: 10, 17: 6}
-_END_OF_ROWS = (b"\\.\n", b"\\.\r\n")
 
 
 def known_to(psql: Tuple[int, ...]) -> bool:
@@ -24,20 +24,19 @@ def known_to(psql: Tuple[int, ...]) -> bool:
 
 
 def lines(blocks: Iterable[bytes], psql: Tuple[int, ...]) -> Iterator[bytes]:
-    """The dump for a psql of version `psql`, line by line."""
+    """The dump for a psql of version `psql`. Raises EOFError where it breaks off among rows."""
     key = secrets.token_hex(16).encode() if known_to(psql) else b""
     text, scanner = Text(blocks), Scanner()
     if key:
         yield b"\\restrict %s\n" % key
+    yield NO_TIMEOUTS
     for line in iter(text.line, b""):
-        if scanner.script.between_statements and RESTRICT.match(line):
+        if scanner.script.between_statements and (RESTRICT.match(line) or LEFT_OUT.fullmatch(line)):
             continue
         table = scanner.feed(line)
         yield line
         if table:
-            for row in iter(text.line, b""):
-                yield row
-                if row in _END_OF_ROWS:
-                    break
+            yield from text.rows()
+            yield END_OF_ROWS
     if key:
         yield b"\\unrestrict %s\n" % key

@@ -7,8 +7,9 @@ its own that reach the server, its files, its programs, its roles, or another da
 from __future__ import annotations
 
 import re
-from typing import Dict, Iterable, Iterator, List, NamedTuple, Optional, Sequence, Set
+from typing import Dict, Iterable, Iterator, List, NamedTuple, Optional, Sequence, Set, Tuple
 
+from ansible.module_utils.rollback.backups import identifiers, preamble
 from ansible.module_utils.rollback.backups.script import ESCAPED, MARK, NAME, RESTRICT, STRING, WORD, Script, Token
 from ansible.module_utils.rollback.errors import RollbackError
 from ansible.module_utils.rollback.words import listed
@@ -55,12 +56,7 @@ _SERVER_WIDE = {
 }
 _SAYS_OF = {"grant", "revoke", "comment", "security"}
 _DDL = {"create", "alter", "drop"}
-_SESSION = {
-    "statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout", "transaction_timeout", "client_encoding",
-    "standard_conforming_strings", "check_function_bodies", "xmloption", "client_min_messages", "row_security",
-    "default_tablespace", "default_table_access_method", "default_with_oids", "search_path", "escape_string_warning",
-    "default_toast_compression", "session", "role",
-}  # fmt: skip
+_SESSION = preamble.SETTINGS | {"session", "role"}
 # In these a byte of a letter may look like a backslash. Without underscores and such, as PostgreSQL compares their names.
 _ENCODINGS = {"sjis", "shiftjis", "shiftjis2004", "mskanji", "big5", "gbk", "uhc", "gb18030", "johab", "windows932", "win932",
               "windows936", "win936", "windows949", "win949", "windows950", "win950"}  # fmt: skip
@@ -95,13 +91,14 @@ class Inserted(NamedTuple):
 class Scanner:
     """Is fed the lines of a dump that are no rows, and keeps in `found` what it refuses, by kind.
 
-    `inserted` has the INSERTs that ended on the last line.
+    `inserted` has the INSERTs that ended on the last line, `partitions` the table of each partition that was attached.
     """
 
     def __init__(self, found: Optional[Dict[str, List[str]]] = None) -> None:
         self.found: Dict[str, List[str]] = {} if found is None else found
         self.script = Script(self._judge)
         self.inserted: List[Inserted] = []
+        self.partitions: Dict[str, str] = {}
         self._copied: List[str] = []
 
     def feed(self, line: bytes) -> str:
@@ -130,11 +127,14 @@ class Scanner:
         self.script = Script(self._judge)
 
     def _judge(self, tokens: List[Token]) -> None:
-        if tokens and tokens[0] == Token(WORD, b"copy") and _takes_rows(tokens):
+        if tokens and takes_rows(tokens):
             self._copied.append(_table(tokens))
             return
         if tokens[:2] == _INSERT_INTO:
             self.inserted.append(_inserted(tokens))
+        partition, table = _attached(tokens, _words(tokens))
+        if partition:
+            self.partitions[partition] = table
         for finding in judge(tokens):
             self._note(finding)
 
@@ -162,7 +162,7 @@ def refuse(name: str, found: Dict[str, List[str]], allowed: Iterable[str]) -> No
 
 def judge(tokens: Sequence[Token]) -> List[Finding]:
     """What one statement reaches beyond its own database, and whether pg_dump writes such statements at all."""
-    words = [token.text.decode(errors="replace") if token.kind == WORD else "" for token in tokens]
+    words = _words(tokens)
     if not any(words):
         return []
     found = list(_reaching(tokens, words))
@@ -273,8 +273,7 @@ def _inside(text: bytes) -> Iterator[Finding]:
     fragments: List[Finding] = []
 
     def note(tokens: List[Token]) -> None:
-        words = [token.text.decode(errors="replace") if token.kind == WORD else "" for token in tokens]
-        fragments.extend(_reaching(tokens, words))
+        fragments.extend(_reaching(tokens, _words(tokens)))
 
     script = Script(note)
     for line in text.splitlines(keepends=True):
@@ -288,7 +287,7 @@ def _is_of_pg_dump(tokens: Sequence[Token], words: Sequence[str]) -> bool:
         return False
     words = [*words, "", "", "", ""]  # a statement may break off anywhere
     if words[0] == "set":
-        return words[1] in _SESSION
+        return words[1] in _SESSION or bool(preamble.NEWER_TIMEOUT.fullmatch(words[1]))
     if words[0] == "refresh":
         return words[1:3] == ["materialized", "view"]
     if words[0] == "insert":
@@ -331,9 +330,9 @@ def _settings(tokens: Sequence[Token], words: Sequence[str]) -> List[Finding]:
     return []
 
 
-def _takes_rows(tokens: Sequence[Token]) -> bool:
-    """COPY name (columns) FROM stdin; and no more."""
-    if list(tokens[-3:]) != _FROM_STDIN:
+def takes_rows(tokens: Sequence[Token]) -> bool:
+    """Whether this is COPY name (columns) FROM stdin; and no more: rows come on the next line."""
+    if tokens[0] != Token(WORD, b"copy") or list(tokens[-3:]) != _FROM_STDIN:
         return False
     return all(
         token.kind == NAME
@@ -360,13 +359,34 @@ def _inserted(tokens: Sequence[Token]) -> Inserted:
 
 
 def _table(tokens: Sequence[Token]) -> str:
-    """The name of the table of a COPY or INSERT, as pg_dump writes it."""
-    name = b""
-    for token in tokens[1:]:
-        if token.text in (b"(", b"from", b"values", b"overriding", b"default") and token.kind != NAME:
+    """The name of the table of a COPY or INSERT, as a census writes it."""
+    return _name_before((b"(", b"from", b"values", b"overriding", b"default"), tokens[1:])
+
+
+def _name_before(ends: Sequence[bytes], tokens: Sequence[Token]) -> str:
+    name = ""
+    for token in tokens:
+        if token.text in ends and token.kind != NAME:
             break
-        name += b'"%s"' % token.text.replace(b'"', b'""') if token.kind == NAME else token.text
-    return name.decode(errors="replace")
+        text = token.text.decode(errors="replace")
+        name += identifiers.quoted(text) if token.kind == NAME else text
+    return name
+
+
+def _attached(tokens: Sequence[Token], words: Sequence[str]) -> Tuple[str, str]:
+    """The partition and the table of ALTER TABLE [ONLY] table ATTACH PARTITION partition; empty of anything else."""
+    if words[:2] != ["alter", "table"] or "attach" not in words:
+        return "", ""
+    table = tokens[3:] if words[2] == "only" else tokens[2:]
+    return (
+        _name_before((b"for", b"default", b";"), tokens[words.index("attach") + 2 :]),
+        _name_before((b"attach",), table),
+    )
+
+
+def _words(tokens: Sequence[Token]) -> List[str]:
+    """The words of a statement, lower case; empty in place of what is none."""
+    return [token.text.decode(errors="replace") if token.kind == WORD else "" for token in tokens]
 
 
 def _is_routine(words: Sequence[str]) -> bool:

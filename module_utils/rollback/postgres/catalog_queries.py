@@ -20,6 +20,12 @@ SELECT format('%%I.%%I', n.nspname, c.relname) AS name, n.nspname, c.relname, c.
 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace LEFT JOIN pg_stat_all_tables s ON s.relid = c.oid
 WHERE c.relkind = 'r' AND c.relpersistence <> 't' AND {_RELATION} ORDER BY 1"""
 
+PARTITIONS = f"""
+SELECT format('%I.%I', n.nspname, c.relname), format('%I.%I', rn.nspname, r.relname)
+FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+     JOIN pg_class r ON r.oid = pg_partition_root(c.oid) JOIN pg_namespace rn ON rn.oid = r.relnamespace
+WHERE c.relispartition AND c.relkind = 'r' AND {_RELATION} ORDER BY 1"""
+
 SEQUENCES = f"""
 SELECT format('%I.%I', n.nspname, c.relname), pg_sequence_last_value(c.oid)
 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.relkind = 'S' AND {_RELATION} ORDER BY 1"""

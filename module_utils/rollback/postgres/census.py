@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Dict, Iterator, List, Optional, Sequence
 
 from ansible.module_utils.rollback.census import DEFAULT_VERSION_TABLE, Census, Table
 from ansible.module_utils.rollback.errors import RollbackError
-from ansible.module_utils.rollback.postgres.catalog_queries import IDENTITY, OBJECTS, SEQUENCES, TABLES
+from ansible.module_utils.rollback.postgres.catalog_queries import IDENTITY, OBJECTS, PARTITIONS, SEQUENCES, TABLES
 
 with suppress(ImportError):  # the module that uses this says so
     from psycopg import errors as pg_errors
@@ -70,7 +70,13 @@ def take(
         rows, digest = _read(connection, schema, relation, content)
         tables[name] = Table(rows, table_oid, inserted, updated, deleted, readable, digest)
     objects = {f"{kind} {name}": _digest(definition) for kind, name, definition in connection.execute(OBJECTS)}
-    return replace(known, tables=tables, sequences=dict(connection.execute(SEQUENCES).fetchall()), objects=objects)
+    return replace(
+        known,
+        tables=tables,
+        sequences=dict(connection.execute(SEQUENCES).fetchall()),
+        objects=objects,
+        partitions=dict(connection.execute(PARTITIONS).fetchall()),
+    )
 
 
 def counters(connection: "psycopg.Connection[Any]") -> Dict[int, Sequence[Optional[int]]]:
