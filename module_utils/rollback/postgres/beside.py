@@ -111,7 +111,7 @@ def _load(server: Server, tools: ClientTools, backup: Path, database: str, jobs:
             with server.connect() as connection:
                 create_like(connection, properties(connection, database), database)
     target = f"--dbname={server.conninfo(database)}"
-    if backup_format != PLAIN and not makes_public:
+    if backup_format != PLAIN and not makes_public and tools.version[0] <= _major(server):
         several = [] if backup_format == TAR else [f"--jobs={jobs}"]
         argv = [tools.path("pg_restore"), target, "--no-password", "--exit-on-error", *several, str(backup)]
         client_tools.run(argv, {**server.environment(), "PGOPTIONS": as_options(load_settings(jobs))})
@@ -129,6 +129,12 @@ def _load(server: Server, tools: ClientTools, backup: Path, database: str, jobs:
     with files.open_as_sql(backup, backup_format, compression, tools) as dump:
         _feed(argv, server, restricted.lines(text(dump), tools.version))
     return None
+
+
+def _major(server: Server) -> int:
+    """The server's version; a pg_restore that is newer says things that the server does not know, and only as text can those be left out."""
+    with server.connect() as connection:
+        return connection.info.server_version // 10000
 
 
 def analyse(server: Server, tools: ClientTools, database: str, jobs: int) -> None:
