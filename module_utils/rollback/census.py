@@ -75,7 +75,14 @@ def differences(expected: Census, found: Census) -> List[str]:
         before, after = expected.tables.get(name), found.tables.get(name)
         if name not in alike and before and after and before.rows != after.rows:
             problems.append(f"{name} has {after.rows:,} rows, not {before.rows:,}")
-        elif name not in alike and before and after and before.content and after.content and before.content != after.content:
+        elif (
+            name not in alike
+            and before
+            and after
+            and before.content
+            and after.content
+            and before.content != after.content
+        ):
             problems.append(f"{name} has other content in as many rows")
         elif before and after and before.readable and after.readable is False:
             problems.append(f"the application may no longer read {name}")
@@ -85,7 +92,9 @@ def differences(expected: Census, found: Census) -> List[str]:
     same_major = expected.server_version.split(".")[0] == found.server_version.split(".")[0]
     if not expected.objects:  # a dump that was judged from its content says nothing of definitions
         lost = sorted(expected.tables.keys() - found.tables.keys() - alike)
-        filled = sorted(name for name, table in found.tables.items() if table.rows and name not in expected.tables.keys() | alike)
+        filled = sorted(
+            name for name, table in found.tables.items() if table.rows and name not in expected.tables.keys() | alike
+        )
         return [
             *problems,
             *([f"missing: {listed(lost)}"] if lost else []),

@@ -80,7 +80,9 @@ def _read_block(backup: Path, contents: _Contents, version_table: str, block: Tu
     with backup.open("rb", buffering=_BATCH) as file:
         file.seek(position)
         # Read as a dump of one table: its end is seen only where the rows have come to theirs.
-        facts = dump_reader.read(chain([contents.comments[number], copy], _unpacked(file, contents), [END_MARKER]), version_table)
+        facts = dump_reader.read(
+            chain([contents.comments[number], copy], _unpacked(file, contents), [END_MARKER]), version_table
+        )
     if not facts.complete or len(facts.rows) != 1 or facts.found:
         raise EOFError(f"the rows of {copy.decode(errors='replace').split(' (')[0]} do not come to an end")
     return facts

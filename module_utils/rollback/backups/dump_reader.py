@@ -14,7 +14,8 @@ from ansible.module_utils.rollback.backups import identifiers
 from ansible.module_utils.rollback.backups.dump_text import END_MARKER, HEADER, Text
 from ansible.module_utils.rollback.backups.messages import MESSAGE
 from ansible.module_utils.rollback.backups.requirements import Requirements, RequirementsReader
-from ansible.module_utils.rollback.backups.scan import Inserted, Scanner
+from ansible.module_utils.rollback.backups.scan import Scanner
+from ansible.module_utils.rollback.backups.statements import Inserted
 
 _OPENING = re.compile(rb"-- PostgreSQL database dump\s*$")
 _SERVER = re.compile(rb"-- Dumped from database version (\S+)")
@@ -53,6 +54,7 @@ class DumpFacts:
     needs: Requirements = field(default_factory=Requirements)
     message: Optional[Line] = None
     behind: Optional[Line] = None
+    makes_tables: bool = False
     partitions: Dict[str, str] = field(default_factory=dict)
     through_root: Dict[Tuple[Tuple[str, str], str], int] = field(default_factory=dict)
 
@@ -92,6 +94,7 @@ def read(blocks: Iterable[bytes], version_table: str) -> DumpFacts:
         if not ended:
             return facts
     scanner.finish()
+    facts.makes_tables = scanner.makes_tables
     settle(facts)
     return facts
 

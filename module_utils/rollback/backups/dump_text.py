@@ -13,7 +13,9 @@ from ansible.module_utils.rollback.errors import RollbackError
 END_OF_ROWS = b"\\.\n"
 END_MARKER = b"-- PostgreSQL database dump complete"
 # What pg_dump says above each of its entries.
-HEADER = re.compile(rb"-- (?P<data>Data for )?Name: (?P<name>.*); Type: (?P<kind>[^;]+); Schema: (?P<schema>.*); Owner: ")
+HEADER = re.compile(
+    rb"-- (?P<data>Data for )?Name: (?P<name>.*); Type: (?P<kind>[^;]+); Schema: (?P<schema>.*); Owner: "
+)
 
 _MARK = b"\n\\."
 _HELD = len(_MARK)  # as much of the end may stand at the end of a block

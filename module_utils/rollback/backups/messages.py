@@ -20,4 +20,4 @@ def of_verbose(text: bytes) -> bool:
 def shown(text: bytes) -> str:
     """A line for people: cut, and without what a terminal would obey."""
     words = text.decode(errors="replace").strip()
-    return "".join(letter if letter.isprintable() else "?" for letter in words)[:80]
+    return "".join(letter if letter.isprintable() else "?" for letter in words)[:80].rstrip(".:")

@@ -12,7 +12,9 @@ from ansible.module_utils.rollback.errors import RollbackError
 
 CHOOSE_ANOTHER = "Choose another backup."
 _ARCHIVE = b"PGDMP"
-_OF_PG_DUMP = "Take the backup again with pg_dump --file, without a terminal (docker exec without -t) or shell in between."
+_OF_PG_DUMP = (
+    "Take the backup again with pg_dump --file, without a terminal (docker exec without -t) or shell in between."
+)
 _UNPACK = {GZIP: "gzip -dc", ZSTD: "zstd -dc", XZ: "xz -dc", BZIP2: "bzip2 -dc"}
 _TERMINAL_MIN = 3  # line feeds of packed data that cannot all have come behind carriage returns by chance
 
@@ -100,15 +102,15 @@ def message_inside(source: Source, line: int, text: bytes) -> RollbackError:
     if of_verbose(text):
         return _verbose(said)
     return RollbackError(
-        f"{said}.".replace("..", "."),
-        f"Where that is not an error of the dump's, take it out: {source.edited(f'{line}d')}; keep messages apart with 2> dump.log.",
+        f"{said}.",
+        f"If the dump itself did not fail, delete the line: {source.edited(f'{line}d')}.",
     )
 
 
 def behind_the_end(source: Source, line: int, text: bytes) -> RollbackError:
     return RollbackError(
-        f"The backup {source.name} goes on behind the dump's end, in line {line}: {shown(text)}".rstrip(".") + ".",
-        f"Where that is not an error of the dump's, cut it off: {source.edited(f'{line},$d')}.",
+        f"The backup {source.name} goes on behind the dump's end, in line {line}: {shown(text)}.",
+        f"If it is not part of the backup, cut it off: {source.edited(f'{line},$d')}.",
     )
 
 
@@ -130,7 +132,7 @@ def refusal(source: Source, head: bytes) -> RollbackError:
     if not text.strip():
         return RollbackError(f"The backup {source.name} is empty: it begins with nothing but blanks.", CHOOSE_ANOTHER)
     if _CLUSTER.search(text):
-        return _cluster(source)
+        return _cluster(source, text)
     opening = _OPENING.search(text)
     if opening:
         return _beginning(source, text[: opening.start()], opening.group())
@@ -140,7 +142,7 @@ def refusal(source: Source, head: bytes) -> RollbackError:
     if archive:
         return RollbackError(
             f"Line 1 of the backup {source.name} is not part of the archive that follows it: {_first(text)}.",
-            f"Take out what comes before it: tail -c +{archive + 1} {shlex.quote(source.name)} > repaired.dump.",
+            f"Cut off what comes before it: tail -c +{archive + 1} {shlex.quote(source.name)} > repaired.dump.",
         )
     what = next((f": it is {what}" for pattern, what in _TEXTS if pattern.match(text.lstrip())), "")
     return RollbackError(
@@ -154,11 +156,26 @@ def _beginning(source: Source, before: bytes, opening: bytes) -> RollbackError:
     for number, line in enumerate(lines, 1):
         if line.strip() and not line.startswith(b"--"):
             said = f"Line {number} of the backup {source.name} is not part of the dump, which begins in line {len(lines) + 1}"
-            said = f"{said}: {shown(line)}".rstrip(".")
+            said = f"{said}: {shown(line)}"
             if any(map(of_verbose, lines)):
                 return _verbose(said)
-            return RollbackError(f"{said}.", f"Take out what comes before it: {source.edited(f'1,{len(lines)}d')}.")
+            script = f"1,{len(lines)}d" if len(lines) > 1 else "1d"
+            return RollbackError(f"{said}.", f"Delete what comes before it: {source.edited(script)}.")
     return mixed_line_ends(source, len(lines) + 1)
+
+
+def only_definitions(name: str) -> RollbackError:
+    return RollbackError(
+        f"The backup {name} makes tables and has rows of none (pg_dump --schema-only): it would restore an empty database.",
+        CHOOSE_ANOTHER,
+    )
+
+
+def only_rows(name: str) -> RollbackError:
+    return RollbackError(
+        f"The backup {name} has rows and makes no table (pg_dump --data-only): it does not restore a database.",
+        CHOOSE_ANOTHER,
+    )
 
 
 def _verbose(said: str) -> RollbackError:
@@ -168,8 +185,9 @@ def _verbose(said: str) -> RollbackError:
     )
 
 
-def _cluster(source: Source) -> RollbackError:
-    sed = r"/^\\connect NAME/,/^-- PostgreSQL database dump complete/{/^\\connect /d;p;}"
+def _cluster(source: Source, text: bytes) -> RollbackError:
+    line_ends = r"s/\r$//;" if text.partition(b"\n")[0].endswith(b"\r") else ""
+    sed = rf"/^\\connect NAME\r*$/,/^-- PostgreSQL database dump complete/{{/^\\connect /d;{line_ends}p;}}"
     packed = source.compression != NONE or source.bundled
     read = f"{unpacking(source)} | sed -n '{sed}'" if packed else f"sed -n '{sed}' {shlex.quote(source.name)}"
     return RollbackError(
@@ -190,4 +208,4 @@ def _wide(source: Source, head: bytes, encoding: str) -> RollbackError:
 
 
 def _first(text: bytes) -> str:
-    return shown(text.lstrip().splitlines()[0]).rstrip(".")
+    return shown(text.lstrip().splitlines()[0])

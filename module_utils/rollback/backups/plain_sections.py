@@ -9,8 +9,8 @@ from typing import Dict, Iterable, Iterator, List, Optional, Tuple
 
 from ansible.module_utils.rollback.backups.dump_text import END_MARKER, HEADER, Text
 from ansible.module_utils.rollback.backups.preamble import LEFT_OUT
-from ansible.module_utils.rollback.backups.scan import takes_rows
 from ansible.module_utils.rollback.backups.script import RESTRICT, Script, Token
+from ansible.module_utils.rollback.backups.statements import takes_rows
 from ansible.module_utils.rollback.errors import RollbackError
 
 TABLE_DATA, COMMENT = "TABLE DATA", "COMMENT"

@@ -25,8 +25,9 @@ SETTINGS = frozenset(
 )
 # Newer versions of pg_dump switch off timeouts that older servers do not know, such as transaction_timeout (17). Those say
 # nothing of the database: loaders leave them out of the dump, and switch off for themselves what the server has.
-NEWER_TIMEOUT = re.compile(r"(?!(?:%s)$)[a-z_]+_timeout" % "|".join(_TIMEOUTS))
-LEFT_OUT = re.compile(rb"SET (?!(?:%s) )[a-z_]+_timeout = 0;\s*" % "|".join(_TIMEOUTS).encode())
+_NEWER = rf"(?!(?:{'|'.join(_TIMEOUTS)})\b)[a-z_]+_timeout"
+NEWER_TIMEOUT = re.compile(_NEWER)
+LEFT_OUT = re.compile(rf"SET {_NEWER} = 0;\s*".encode())
 NO_TIMEOUTS = (
     b"SELECT pg_catalog.set_config(name, '0', false) FROM pg_catalog.pg_settings"
     b" WHERE name IN ('idle_session_timeout', 'transaction_timeout');\n"

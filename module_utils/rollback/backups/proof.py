@@ -6,7 +6,16 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Collection, Dict, List, NamedTuple, Optional, Sequence
 
-from ansible.module_utils.rollback.backups import archive_reader, dump_reader, files, judged, mistaken, scan, signature, wrappings
+from ansible.module_utils.rollback.backups import (
+    archive_reader,
+    dump_reader,
+    files,
+    judged,
+    mistaken,
+    scan,
+    signature,
+    wrappings,
+)
 from ansible.module_utils.rollback.backups import manifest as manifests
 from ansible.module_utils.rollback.backups.archive_reader import UnknownArchive
 from ansible.module_utils.rollback.backups.dump_reader import DumpFacts
@@ -144,6 +153,10 @@ def prove(backup: Path, version_table: str, tools: ClientTools, terms: Terms = P
             if manifest:
                 _compare_files(backup, manifest, checksums.result())
     if manifest is None:
+        if facts.makes_tables and not facts.rows:
+            raise mistaken.only_definitions(backup.name)
+        if facts.rows and not facts.makes_tables and not facts.needs.extensions:
+            raise mistaken.only_rows(backup.name)
         return Proof(judged.manifest_of(backup, facts, tools), facts.needs, judged=True)
     problems = contradictions(manifest, facts) if facts.rows_counted else []
     if problems:

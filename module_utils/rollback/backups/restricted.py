@@ -5,14 +5,19 @@ pg_dump's own `\\restrict` is taken out: a psql that is older stops at it, and o
 
 from __future__ import annotations
 
+import re
 import secrets
 from typing import Iterable, Iterator, Tuple
 
-from ansible.module_utils.rollback.backups.dump_text import END_OF_ROWS, Text
+from ansible.module_utils.rollback.backups.dump_text import END_OF_ROWS, HEADER, Text
 from ansible.module_utils.rollback.backups.preamble import LEFT_OUT, NO_TIMEOUTS
 from ansible.module_utils.rollback.backups.scan import Scanner
 from ansible.module_utils.rollback.backups.script import RESTRICT
 
+# What pg_dump --clean drops before it makes anything, each in a line: a new database has none of it but the schema public.
+_DROPS = re.compile(
+    rb"(?:DROP (?!SCHEMA (?:IF EXISTS )?(?:public|\"public\");)|ALTER [^;]* DROP |SELECT pg_catalog\.lo_unlink\()[^;]*;\s*"
+)
 # The first minor version of each major one that knows \restrict; from 18 on all do.
 _KNOWS_SINCE = {13: 22, 14: 19, 15: 14, 16: 10, 17: 6}
 
@@ -30,10 +35,15 @@ def lines(blocks: Iterable[bytes], psql: Tuple[int, ...]) -> Iterator[bytes]:
     if key:
         yield b"\\restrict %s\n" % key
     yield NO_TIMEOUTS
+    opening = True
     for line in iter(text.line, b""):
         if scanner.script.between_statements and (RESTRICT.match(line) or LEFT_OUT.fullmatch(line)):
             continue
+        begins = scanner.script.between_statements
+        opening = opening and not (begins and HEADER.match(line))
         table = scanner.feed(line)
+        if opening and begins and scanner.script.between_statements and _DROPS.fullmatch(line):
+            continue
         yield line
         if table:
             yield from text.rows()

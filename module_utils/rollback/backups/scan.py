@@ -7,10 +7,19 @@ its own that reach the server, its files, its programs, its roles, or another da
 from __future__ import annotations
 
 import re
-from typing import Dict, Iterable, Iterator, List, NamedTuple, Optional, Sequence, Set, Tuple
+from typing import Dict, Iterable, Iterator, List, NamedTuple, Optional, Sequence, Set
 
-from ansible.module_utils.rollback.backups import identifiers, preamble
+from ansible.module_utils.rollback.backups import preamble
 from ansible.module_utils.rollback.backups.script import ESCAPED, MARK, NAME, RESTRICT, STRING, WORD, Script, Token
+from ansible.module_utils.rollback.backups.statements import (
+    INSERT_INTO,
+    Inserted,
+    attached,
+    inserted,
+    table_of,
+    takes_rows,
+    words_of,
+)
 from ansible.module_utils.rollback.errors import RollbackError
 from ansible.module_utils.rollback.words import listed
 
@@ -70,9 +79,14 @@ _PG_DUMP_SAYS = {"set", "reset", "create", "alter", "drop", "comment", "grant", 
                  "begin", "start", "commit", "select", "copy"}  # fmt: skip
 _ROUTINES = {"function", "procedure"}
 _NOTHING, _OPENED, _ENDED = Token(MARK, b""), Token(MARK, b"("), Token(MARK, b";")
-_FROM_STDIN = [Token(WORD, b"from"), Token(WORD, b"stdin"), Token(MARK, b";")]
-_INSERT_INTO = [Token(WORD, b"insert"), Token(WORD, b"into")]
+_MAKES = (Token(WORD, b"create"), Token(WORD, b"alter"))
 _CONNECTS_NOT = (Token(WORD, b"connect"), Token(MARK, b"="), Token(WORD, b"false"))
+
+
+_MADE_WITH_CREATE = (
+    "It was made with pg_dump --create: delete what makes the database and connects to it"
+    r" (sed -i '1,/^\\connect /{/^\\connect /d;/^[A-Z]* DATABASE /d}' on the text), or choose another backup."
+)
 
 
 class Finding(NamedTuple):
@@ -80,18 +94,11 @@ class Finding(NamedTuple):
     words: str
 
 
-class Inserted(NamedTuple):
-    """An INSERT of `rows` rows; `value` is the first string among them."""
-
-    table: str
-    rows: int
-    value: str
-
-
 class Scanner:
     """Is fed the lines of a dump that are no rows, and keeps in `found` what it refuses, by kind.
 
-    `inserted` has the INSERTs that ended on the last line, `partitions` the table of each partition that was attached.
+    `inserted` has the INSERTs that ended on the last line, `partitions` the table of each partition that was attached, and
+    `makes_tables` says whether there was a CREATE TABLE.
     """
 
     def __init__(self, found: Optional[Dict[str, List[str]]] = None) -> None:
@@ -99,6 +106,7 @@ class Scanner:
         self.script = Script(self._judge)
         self.inserted: List[Inserted] = []
         self.partitions: Dict[str, str] = {}
+        self.makes_tables = False
         self._copied: List[str] = []
 
     def feed(self, line: bytes) -> str:
@@ -128,13 +136,16 @@ class Scanner:
 
     def _judge(self, tokens: List[Token]) -> None:
         if tokens and takes_rows(tokens):
-            self._copied.append(_table(tokens))
+            self._copied.append(table_of(tokens))
             return
-        if tokens[:2] == _INSERT_INTO:
-            self.inserted.append(_inserted(tokens))
-        partition, table = _attached(tokens, _words(tokens))
-        if partition:
-            self.partitions[partition] = table
+        if tokens[:2] == INSERT_INTO:
+            self.inserted.append(inserted(tokens))
+        if tokens and tokens[0] in _MAKES:
+            words = words_of(tokens)
+            self.makes_tables = self.makes_tables or (words[0] == "create" and "table" in words[1:3])
+            partition, table = attached(tokens, words)
+            if partition:
+                self.partitions[partition] = table
         for finding in judge(tokens):
             self._note(finding)
 
@@ -151,7 +162,9 @@ def refuse(name: str, found: Dict[str, List[str]], allowed: Iterable[str]) -> No
         others = [KINDS[other] for other in refused if other != kind]
         besides = f" (and {listed(others)})" if others else ""
         way_out = (
-            "It was made with pg_dump --create, by hand, or tampered with; choose another backup."
+            _MADE_WITH_CREATE
+            if kind == PSQL and all(each.startswith("\\connect ") for each in words)
+            else "It was made by hand, or tampered with; choose another backup."
             if kind == PSQL
             else "Choose another backup, such as one made with pg_dump --encoding=UTF8."
             if kind == ENCODING
@@ -162,7 +175,7 @@ def refuse(name: str, found: Dict[str, List[str]], allowed: Iterable[str]) -> No
 
 def judge(tokens: Sequence[Token]) -> List[Finding]:
     """What one statement reaches beyond its own database, and whether pg_dump writes such statements at all."""
-    words = _words(tokens)
+    words = words_of(tokens)
     if not any(words):
         return []
     found = list(_reaching(tokens, words))
@@ -273,7 +286,7 @@ def _inside(text: bytes) -> Iterator[Finding]:
     fragments: List[Finding] = []
 
     def note(tokens: List[Token]) -> None:
-        fragments.extend(_reaching(tokens, _words(tokens)))
+        fragments.extend(_reaching(tokens, words_of(tokens)))
 
     script = Script(note)
     for line in text.splitlines(keepends=True):
@@ -328,65 +341,6 @@ def _settings(tokens: Sequence[Token], words: Sequence[str]) -> List[Finding]:
     if words[0] == "select" and "search_path" not in values:
         return [Finding(STATEMENTS, said)]
     return []
-
-
-def takes_rows(tokens: Sequence[Token]) -> bool:
-    """Whether this is COPY name (columns) FROM stdin; and no more: rows come on the next line."""
-    if tokens[0] != Token(WORD, b"copy") or list(tokens[-3:]) != _FROM_STDIN:
-        return False
-    return all(
-        token.kind == NAME
-        or (token.kind == WORD and token.text not in (b"from", b"to", b"program"))
-        or token.text in b"().,"
-        for token in tokens[1:-3]
-    )
-
-
-def _inserted(tokens: Sequence[Token]) -> Inserted:
-    """pg_dump writes a row as literals, so that every parenthesis behind VALUES that is in no other one begins a row."""
-    rows, depth, values = 0, 0, False
-    first = b""
-    for token in tokens:
-        if token.kind == MARK and values:
-            rows += token.text == b"(" and depth == 0
-        if token.kind == MARK:
-            depth += (token.text == b"(") - (token.text == b")")
-        elif token == Token(WORD, b"values"):
-            values = True
-        elif values and not first and token.kind in (STRING, ESCAPED):
-            first = token.text
-    return Inserted(_table(tokens[1:]), rows or 1, first.decode(errors="replace"))  # DEFAULT VALUES has none
-
-
-def _table(tokens: Sequence[Token]) -> str:
-    """The name of the table of a COPY or INSERT, as a census writes it."""
-    return _name_before((b"(", b"from", b"values", b"overriding", b"default"), tokens[1:])
-
-
-def _name_before(ends: Sequence[bytes], tokens: Sequence[Token]) -> str:
-    name = ""
-    for token in tokens:
-        if token.text in ends and token.kind != NAME:
-            break
-        text = token.text.decode(errors="replace")
-        name += identifiers.quoted(text) if token.kind == NAME else text
-    return name
-
-
-def _attached(tokens: Sequence[Token], words: Sequence[str]) -> Tuple[str, str]:
-    """The partition and the table of ALTER TABLE [ONLY] table ATTACH PARTITION partition; empty of anything else."""
-    if words[:2] != ["alter", "table"] or "attach" not in words:
-        return "", ""
-    table = tokens[3:] if words[2] == "only" else tokens[2:]
-    return (
-        _name_before((b"for", b"default", b";"), tokens[words.index("attach") + 2 :]),
-        _name_before((b"attach",), table),
-    )
-
-
-def _words(tokens: Sequence[Token]) -> List[str]:
-    """The words of a statement, lower case; empty in place of what is none."""
-    return [token.text.decode(errors="replace") if token.kind == WORD else "" for token in tokens]
 
 
 def _is_routine(words: Sequence[str]) -> bool:
