@@ -16,7 +16,7 @@ from ansible.module_utils.rollback.backups import files, names, proof, signature
 from ansible.module_utils.rollback.backups import manifest as manifests
 from ansible.module_utils.rollback.backups.manifest import Manifest
 from ansible.module_utils.rollback.backups.names import CUSTOM, DIRECTORY, GZIP, NONE, PLAIN, ZSTD
-from ansible.module_utils.rollback.census import DEFAULT_VERSION_TABLE, LARGE_OBJECTS, Census
+from ansible.module_utils.rollback.census import DEFAULT_VERSION_TABLE, LARGE_OBJECTS, PUBLIC, Census
 from ansible.module_utils.rollback.errors import RollbackError
 from ansible.module_utils.rollback.postgres import access, census, client_tools, extensions, left_out, round_trip
 from ansible.module_utils.rollback.postgres.client_tools import ClientTools
@@ -88,7 +88,7 @@ def create(server: Server, tools: ClientTools, request: Request) -> Manifest:
         counted = replace(
             counted, sequences={name: facts.sequences.get(name, value) for name, value in counted.sequences.items()}
         )
-        trip = round_trip.run(server, tools, replace(trial, extensions=installed))
+        trip = round_trip.run(server, tools, replace(trial, extensions=installed, has_public=PUBLIC in counted.objects))
         manifest = Manifest(
             backup=target.name,
             format=request.format,
