@@ -8,6 +8,7 @@ import pytest
 from ansible.module_utils.testing import patch_module_args
 from servers import OPERATOR, OWNER, READER
 
+from ansible.module_utils.rollback import module
 from ansible.module_utils.rollback.errors import RollbackError
 from ansible.module_utils.rollback.postgres import beside, client_tools, obstacles, settings
 
@@ -292,3 +293,32 @@ def test_a_subscription_that_the_operator_may_not_drop_is_named_with_the_stateme
                 connection.execute(statement)
         with awkward.server.connect() as connection:
             assert beside.drop(connection, "awkward")
+
+
+def test_the_operator_drops_a_subscription_of_its_own(awkward):
+    with awkward.as_superuser() as connection:
+        if connection.info.server_version < 160000:
+            pytest.skip("before PostgreSQL 16 subscriptions are a superuser's")
+    with (
+        awkward.database(),
+        said(
+            awkward,
+            f"GRANT pg_create_subscription TO {OPERATOR}",
+            f"GRANT CREATE ON DATABASE awkward TO {OPERATOR}",
+            undo=[f"REVOKE pg_create_subscription FROM {OPERATOR}"],
+        ),
+    ):
+        subscribe(awkward, OPERATOR)
+        with awkward.server.connect() as connection:
+            assert beside.drop(connection, "awkward")
+        assert "awkward" not in awkward.place.databases()
+
+
+def test_an_error_that_nothing_has_words_for_says_where_it_was_met(awkward, capsys):
+    def work(params, check_mode):
+        with awkward.server.connect() as connection:
+            settings.read(connection, "x\0y")
+
+    with patch_module_args({}), pytest.raises(SystemExit):
+        module.run({}, work, needs_psycopg=True)
+    assert "in settings.read" in capsys.readouterr().out

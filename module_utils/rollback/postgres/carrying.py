@@ -17,8 +17,9 @@ with suppress(ImportError):  # the module that uses this says so
 if TYPE_CHECKING:
     import psycopg
 
-# Classes of SQLSTATE that say nothing about the statement: connection, transaction, resources, an operator who cancels, the system.
-_OF_CIRCUMSTANCES = ("08", "25", "40", "53", "57", "58")
+# Classes of SQLSTATE that say nothing about the statement: connection, transaction, resources, an operator who cancels, the system,
+# and another session that changed the same row.
+_OF_CIRCUMSTANCES = ("08", "25", "40", "53", "57", "58", "XX")
 _GRANTS_PARAMETERS = 150000  # the first version with GRANT SET ON PARAMETER
 _SPLITS_MEMBERSHIP = 160000  # the first one in which memberships have INHERIT and SET, and CREATEROLE needs ADMIN
 
