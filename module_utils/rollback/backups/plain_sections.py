@@ -11,7 +11,8 @@ from ansible.module_utils.rollback.backups import dump_reader
 from ansible.module_utils.rollback.backups.script import RESTRICT, Script
 from ansible.module_utils.rollback.errors import RollbackError
 
-TABLE_DATA, COMMENT, ACL, EXTENSION, EVENT_TRIGGER = "TABLE DATA", "COMMENT", "ACL", "EXTENSION", "EVENT TRIGGER"
+TABLE_DATA, COMMENT, ACL, EXTENSION = "TABLE DATA", "COMMENT", "ACL", "EXTENSION"
+EVENT_TRIGGER, SECURITY_LABEL = "EVENT TRIGGER", "SECURITY LABEL"
 NAME = rb'(?:"(?:[^"]|"")+"|[^\s".(;]+)'
 QUALIFIED_NAME = rb"(?:%s\.)?%s" % (NAME, NAME)
 _HEADER = re.compile(rb"-- (?:Data for )?Name: (.*); Type: ([^;]+); Schema: (.*); Owner: ")
