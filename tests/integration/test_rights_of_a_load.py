@@ -122,6 +122,31 @@ def test_grants_by_grantees_come_back_each_time_and_to_an_operator_who_is_no_sup
             assert rows(awkward, INTO, PRIVILEGES) == expected
 
 
+OWNED = """
+CREATE SCHEMA work; GRANT USAGE, CREATE ON SCHEMA work TO link_a; GRANT USAGE ON SCHEMA work TO link_b; GRANT USAGE, CREATE ON SCHEMA public TO link_b;
+SET ROLE link_a;
+CREATE TABLE work.t (a serial PRIMARY KEY, b int); INSERT INTO work.t (b) VALUES (1), (2); GRANT SELECT ON work.t TO link_b;
+CREATE TABLE work.kept (a int); INSERT INTO work.kept VALUES (1); REVOKE DELETE, TRUNCATE ON work.kept FROM link_a;
+CREATE FUNCTION work.f() RETURNS int LANGUAGE sql AS 'SELECT 1';
+SET ROLE link_b;
+CREATE TABLE public.u (a int PRIMARY KEY); CREATE VIEW public.v AS SELECT * FROM work.t;
+CREATE MATERIALIZED VIEW public.m AS SELECT * FROM public.v;
+"""
+OWNERS = """
+SELECT relname, relowner::regrole::text, relacl::text FROM pg_class WHERE relowner::regrole::text LIKE 'link%' UNION ALL
+SELECT proname, proowner::regrole::text, proacl::text FROM pg_proc WHERE proname = 'f' ORDER BY 1"""
+
+
+@one_version_tells
+@pytest.mark.parametrize("jobs", [1, 3])
+def test_owners_come_back_who_may_create_in_a_schema_only_by_a_grant(awkward, tmp_path, jobs):
+    """pg_dump gives them their things first, and the right to have them last: that is enough for superusers alone."""
+    with roles(awkward, "link_a", "link_b"), database(awkward, OWNED):
+        load(awkward, dumped(awkward, tmp_path / "backup"), jobs)
+        assert rows(awkward, INTO, OWNERS) == rows(awkward, "awkward", OWNERS)
+        assert rows(awkward, INTO, "SELECT a, b FROM public.m ORDER BY 1") == [(1, 1), (2, 2)]
+
+
 def test_grants_come_back_in_whatever_order_they_are(awkward, tmp_path):
     """In the ACL of PostgreSQL, and so in the dump, one may stand before that which it depends on."""
     with roles(awkward, "link_a", "link_b", "link_c"), database(awkward, CHAIN):

@@ -42,3 +42,13 @@ def test_a_new_psql_is_restricted_by_a_key_of_ours_and_not_by_the_dumps():
 def test_rows_and_strings_that_look_like_it_stay():
     dump = DUMP + ROWS + b"SELECT '\n\\restrict abc\n';\n"
     assert b"".join(restricted.lines([dump], OLD)) == NO_TIMEOUTS + dump
+
+
+def test_event_triggers_come_last_since_they_would_fire_at_what_follows():
+    trigger = b"CREATE EVENT TRIGGER e ON sql_drop\n   EXECUTE FUNCTION f();\n"
+    comment = b"COMMENT ON EVENT TRIGGER e IS 'a\nb';\n"
+    rest = b"REFRESH MATERIALIZED VIEW v;\nSELECT '\nCREATE EVENT TRIGGER e';\n"
+    assert (
+        b"".join(restricted.lines([DUMP + trigger + comment + rest], OLD))
+        == NO_TIMEOUTS + DUMP + rest + trigger + comment
+    )

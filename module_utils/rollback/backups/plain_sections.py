@@ -13,7 +13,8 @@ from ansible.module_utils.rollback.backups.script import RESTRICT, Script, Token
 from ansible.module_utils.rollback.backups.statements import takes_rows
 from ansible.module_utils.rollback.errors import RollbackError
 
-TABLE_DATA, COMMENT, ACL, EXTENSION, EVENT_TRIGGER = "TABLE DATA", "COMMENT", "ACL", "EXTENSION", "EVENT TRIGGER"
+TABLE_DATA, COMMENT, ACL, EXTENSION = "TABLE DATA", "COMMENT", "ACL", "EXTENSION"
+EVENT_TRIGGER, SECURITY_LABEL = "EVENT TRIGGER", "SECURITY LABEL"
 NAME = rb'(?:"(?:[^"]|"")+"|[^\s".(;]+)'
 QUALIFIED_NAME = rb"(?:%s\.)?%s" % (NAME, NAME)
 _COPY = re.compile(rb"COPY (%s) (?:\(.*\))? ?FROM stdin;\s*" % QUALIFIED_NAME, re.DOTALL)
