@@ -11,6 +11,7 @@ from servers import OPERATOR, OWNER, READER
 from ansible.module_utils.rollback import module
 from ansible.module_utils.rollback.errors import RollbackError
 from ansible.module_utils.rollback.postgres import beside, client_tools, obstacles, settings
+from ansible.module_utils.rollback.postgres.server import Server
 
 # In the order of what a superuser may have said: known to the server and superusers' only, of an extension that is not loaded,
 # of an application.
@@ -227,6 +228,13 @@ def test_a_role_that_the_operator_was_given_for_its_sessions_is_kept(awkward):
         said(awkward, f"ALTER ROLE {OPERATOR} SET role = {OWNER}", undo=undo),
         awkward.server.connect("awkward") as connection,
     ):
+        assert connection.execute("SELECT current_user").fetchone() == (OWNER,)
+
+
+def test_a_role_that_the_connection_string_names_is_kept(awkward):
+    server = awkward.server
+    as_owner = Server.of(f"{server.dsn} options='-c role={OWNER}'", server.password)
+    with awkward.database(), as_owner.connect("awkward") as connection:
         assert connection.execute("SELECT current_user").fetchone() == (OWNER,)
 
 

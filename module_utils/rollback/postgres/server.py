@@ -25,18 +25,18 @@ DEFAULT_PORT = "5432"
 _THROUGH = re.compile(r"(?:^|\s)through\s*=\s*('(?:[^'\\]|\\.)*'|\S+)")
 CONNECT_TIMEOUT_S = 10
 # What a database or a role may have as its default, and our sessions must not: it would end them, keep them from writing, change
-# what they read or the text of it. Those that are safe to pass to any server of a supported version come first.
+# what they read or the text of it. Those that every server knows come first: only they go to client programs.
 _OF_EVERY_VERSION = {
     "statement_timeout": "0",
     "lock_timeout": "0",
     "idle_in_transaction_session_timeout": "0",
-    "idle_session_timeout": "0",
     "default_transaction_read_only": "off",
     "default_transaction_deferrable": "off",
     "exit_on_error": "off",
 }
 _WANTED = {
     **_OF_EVERY_VERSION,
+    "idle_session_timeout": "0",
     "transaction_timeout": "0",
     "default_transaction_isolation": "read committed",
     "DateStyle": "ISO, MDY",
@@ -59,14 +59,19 @@ JOIN pg_catalog.json_each_text(%s) w(name, value) ON s.name OPERATOR(pg_catalog.
 WHERE s.setting OPERATOR(pg_catalog.<>) w.value
 UNION ALL
 SELECT pg_catalog.set_config('synchronous_commit', 'local', false) WHERE pg_catalog.current_setting('synchronous_commit') OPERATOR(pg_catalog.=) 'off'"""
-# A role of a database makes every session of it another user's. One of our own role is how it was given its rights.
+# A role that the database sets makes every session another user's. One that our own role or the connection string sets is meant.
 _ROLE = """
-SELECT coalesce((
-    SELECT pg_catalog.substr(c, 6) FROM pg_catalog.pg_db_role_setting, pg_catalog.unnest(setconfig) c
-    WHERE setdatabase OPERATOR(pg_catalog.=) 0::oid
-      AND setrole OPERATOR(pg_catalog.=) (SELECT oid FROM pg_catalog.pg_roles WHERE rolname OPERATOR(pg_catalog.=) session_user)
-      AND pg_catalog.starts_with(c, 'role=')
-), 'none'), pg_catalog.current_setting('role'), pg_catalog.current_setting('session_replication_role')"""
+WITH said AS (
+    SELECT setdatabase, pg_catalog.substr(c, 6) AS role FROM pg_catalog.pg_db_role_setting, pg_catalog.unnest(setconfig) c
+    WHERE pg_catalog.starts_with(c, 'role=') AND (setrole OPERATOR(pg_catalog.=) 0::oid OR setrole OPERATOR(pg_catalog.=)
+        (SELECT oid FROM pg_catalog.pg_roles WHERE rolname OPERATOR(pg_catalog.=) session_user))
+)
+SELECT CASE
+    WHEN EXISTS (SELECT FROM said WHERE setdatabase OPERATOR(pg_catalog.=)
+        (SELECT oid FROM pg_catalog.pg_database WHERE datname OPERATOR(pg_catalog.=) pg_catalog.current_database()))
+    THEN coalesce((SELECT role FROM said WHERE setdatabase OPERATOR(pg_catalog.=) 0::oid LIMIT 1), 'none')
+    ELSE pg_catalog.current_setting('role')
+END, pg_catalog.current_setting('role'), pg_catalog.current_setting('session_replication_role')"""
 
 # Shared by all modules that talk to a database.
 ARGUMENTS: Dict[str, Any] = {
@@ -136,7 +141,8 @@ class Server:
             why = (way.said() if way else "") or reason(error)
             raise RollbackError(f"No connection to database {database}: {why}.", _advice(error)) from error
         # Those of the database may be too short for any query.
-        connection.execute("SET statement_timeout = 0; SET idle_session_timeout = 0")
+        idle = "; SET idle_session_timeout = 0" if connection.info.server_version >= 140000 else ""
+        connection.execute(f"SET statement_timeout = 0{idle}")
         (found,) = connection.execute("SELECT pg_catalog.current_database()").fetchone() or ("",)
         if found != database:
             connection.close()
