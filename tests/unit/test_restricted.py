@@ -42,3 +42,15 @@ def test_a_new_psql_is_restricted_by_a_key_of_ours_and_not_by_the_dumps():
 def test_rows_and_strings_that_look_like_it_stay():
     dump = DUMP + ROWS + b"SELECT '\n\\restrict abc\n';\n"
     assert b"".join(restricted.lines([dump], OLD)) == NO_TIMEOUTS + dump
+
+
+def test_what_clean_drops_is_left_out_before_the_first_entry_and_nowhere_else():
+    drops = (
+        b'ALTER TABLE ONLY public.t DROP CONSTRAINT t_pkey;\nDROP TABLE public.t;\nDROP SCHEMA "public.";\n'
+        b"ALTER TABLE public.t ALTER COLUMN id DROP DEFAULT;\nSELECT pg_catalog.lo_unlink('42');\n"
+    )
+    public = b"DROP SCHEMA public;\nDROP SCHEMA IF EXISTS public;\n"
+    strange = b'DROP TABLE "a;\n\\restrict b";\nDROP TABLE a; SELECT 1;\n'
+    entry = b"-- Name: t; Type: TABLE; Schema: public; Owner: -\n"
+    given = drops + public + strange + entry + drops
+    assert b"".join(restricted.lines([given], OLD)) == NO_TIMEOUTS + public + strange + entry + drops
