@@ -61,10 +61,7 @@ def content(awkward: Awkward, database: str) -> dict[str, Any]:
 
 
 def client(marker: str) -> ClientTools:
-    found = real_parts.find(marker)
-    if not found:
-        pytest.skip(f"{marker} is missing")
-    return client_tools.find(15, str(found.place))
+    return client_tools.find(15, str(real_parts.find(marker).place))
 
 
 def dump(awkward: Awkward, tools: ClientTools, to: Path, *options: str) -> Path:
@@ -85,7 +82,10 @@ def loaded(awkward: Awkward, tools: ClientTools, backup: Path, terms: Terms, job
             beside.drop(connection, INTO)
 
 
-@pytest.mark.parametrize(("marker", "jobs", "options"), CASES, ids=str)
+@pytest.mark.parametrize(
+    ("marker", "jobs", "options"),
+    [pytest.param(*case, marks=getattr(pytest.mark, case[0]), id=" ".join([case[0], *case[2]])) for case in CASES],
+)
 def test_a_dump_by_any_client_with_any_options_comes_back(awkward, source, tmp_path, marker, jobs, options):
     tools = client(marker)
     backup = dump(awkward, tools, tmp_path / "monday", *options)

@@ -48,6 +48,7 @@ def test_what_clean_drops_is_left_out_before_the_first_entry_and_nowhere_else():
     drops = (
         b'ALTER TABLE ONLY public.t DROP CONSTRAINT t_pkey;\nDROP TABLE public.t;\nDROP SCHEMA "public.";\n'
         b"ALTER TABLE public.t ALTER COLUMN id DROP DEFAULT;\nSELECT pg_catalog.lo_unlink('42');\n"
+        b"CREATE OR REPLACE VIEW public.v AS\nSELECT\n    NULL::integer AS id;\n"
     )
     public = b"DROP SCHEMA public;\nDROP SCHEMA IF EXISTS public;\n"
     strange = b'DROP TABLE "a;\n\\restrict b";\nDROP TABLE a; SELECT 1;\n'

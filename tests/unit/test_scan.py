@@ -295,3 +295,8 @@ def test_what_only_begins_like_a_number_is_none(values):
 def test_timeouts_of_newer_versions_of_pg_dump_are_its_own(setting, kinds):
     facts = dump_reader.read([b"SET " + setting + b";\n" + END], "public.v")
     assert (set(facts.found), bool(facts.needs.settings)) == (kinds, bool(kinds))
+
+
+def test_a_comment_that_a_carriage_return_ends_is_not_pg_dumps():
+    assert found(b"-- x\rCOPY public.t (a) FROM stdin;\nDROP DATABASE app;\n/*\n\\.\n*/\n;\n") == {"statements"}
+    assert found(b"-- x\r\nCOMMENT ON TABLE t IS '\n-- x\ry\n';\n") == set()
