@@ -19,7 +19,7 @@ import zstandard
 from place import Place
 from servers import OWNER, Awkward
 
-from ansible.module_utils.rollback.backups import proof
+from ansible.module_utils.rollback.backups import plain_sections, proof
 from ansible.module_utils.rollback.backups.dump_text import Text
 from ansible.module_utils.rollback.census import DEFAULT_VERSION_TABLE
 from ansible.module_utils.rollback.errors import RollbackError
