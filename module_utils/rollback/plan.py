@@ -175,7 +175,7 @@ def for_restore(
         "warnings": [
             *(f"The policy restores instead of taking migrations back: {reason}" for reason in request.instead),
             *_warnings(point, live, then),
-            *([_UNPROVEN.format(backup["name"])] if proof["judged"] else []),
+            *([_UNPROVEN.format(backup["name"]), *proof["lacks"]] if proof["judged"] else []),
             *_unmarked(point, database),
             *(f"Source {name} could not be asked: {said}" for name, said in target.get("unasked", {}).items()),
             *proof["notes"],
@@ -185,7 +185,7 @@ def for_restore(
             *request.refusals(),
             *foreign(request, live.database, database),
             *_restore_refusals(point, live, then),
-            *(_judged_refusals(request, backup, live, then) if proof["judged"] else []),
+            *(_judged_refusals(request, backup, proof["lacks"], live, then) if proof["judged"] else []),
             *unready(application),
             *database["obstacles"],
             *proof["problems"],
@@ -463,15 +463,22 @@ def _restore_refusals(point: Mapping[str, Any], live: Census, then: Census) -> L
     return refusals
 
 
-def _judged_refusals(request: Request, backup: Mapping[str, Any], live: Census, then: Census) -> List[str]:
-    """A backup without a manifest is used on somebody's word; never one that says itself that it is another database's."""
+def _judged_refusals(
+    request: Request, backup: Mapping[str, Any], lacks: Sequence[str], live: Census, then: Census
+) -> List[str]:
+    """A backup without a manifest is used on somebody's word; never one that says itself that it is another database's.
+
+    Whoever gives it reads what is missing, as far as that can be seen.
+    """
     if then.database not in ("", live.database):
         return [
             f"The backup {backup['name']} is of database {then.database}, not {live.database}. Choose another backup."
         ]
     if request.accept_unproven:
         return []
-    return [f"{_UNPROVEN.format(backup['name'])} Where you know that it is the right one, add -e accept_unproven=true."]
+    said = " ".join([_UNPROVEN.format(backup["name"]), *lacks])
+    way_out = "Where you want it without that" if lacks else "Where you know that it is the right one"
+    return [f"{said} {way_out}, add -e accept_unproven=true."]
 
 
 def _no_room(request: Request, needed: int, free: int) -> List[str]:

@@ -10,6 +10,7 @@ import re
 from dataclasses import dataclass, field
 from typing import Dict, Iterable, Iterator, List, Optional, Tuple
 
+from ansible.module_utils.rollback.backups.contents import Contents
 from ansible.module_utils.rollback.backups.requirements import Requirements, RequirementsReader
 from ansible.module_utils.rollback.backups.scan import Inserted, Scanner
 
@@ -27,7 +28,8 @@ class DumpFacts:
     """`rows` counts the rows of each table, `bytes` all of the dump as SQL; neither is known where they were not read.
 
     With `inserts` they came as INSERT statements, and a table without rows does not occur among them.
-    `found` is what it says beyond what restores one database, by kind (scan.KINDS); `needs` is what the server must have.
+    `found` is what it says beyond what restores one database, by kind (scan.KINDS); `needs` is what the server must have,
+    `contents` what it creates.
     """
 
     server_version: str = ""
@@ -42,6 +44,7 @@ class DumpFacts:
     alembic_heads: Optional[List[str]] = None
     found: Dict[str, List[str]] = field(default_factory=dict)
     needs: Requirements = field(default_factory=Requirements)
+    contents: Contents = field(default_factory=Contents)
 
 
 class Text:
@@ -86,7 +89,7 @@ class Text:
 def read(blocks: Iterable[bytes], version_table: str) -> DumpFacts:
     """Read a plain dump, or an archive as pg_restore writes it out. `blocks` may be of any size, and cut anywhere."""
     facts = DumpFacts()
-    scanner, needs = Scanner(), RequirementsReader(facts.needs)
+    scanner, needs = Scanner(note=facts.contents.note), RequirementsReader(facts.needs)
     facts.found = scanner.found
     script = scanner.script
     text = Text(_counted(blocks, facts))
@@ -94,6 +97,7 @@ def read(blocks: Iterable[bytes], version_table: str) -> DumpFacts:
         inside = script.inside
         if script.between_statements:
             _note(line, facts)
+            facts.contents.note_line(line)
         if inside in (b"", b'"'):
             needs.feed(line, in_name=bool(inside))
         table = scanner.feed(line)
