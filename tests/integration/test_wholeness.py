@@ -82,7 +82,9 @@ def test_a_whole_dump_lacks_nothing_and_a_part_of_one_is_named(whole, tmp_path):
         ("--schema-only",): r"creates 10 tables \(.*\) and holds no rows of any",
         ("--exclude-table-data=child",): r"creates public.child and holds no rows of it \(--exclude-table-data",
         ("--no-unlogged-table-data",): r"creates public.seen and holds no rows of it \(--no-unlogged",
-        ("--exclude-table=child",): r"Every backup at revision 0123456789ab .* \(1\) has what .* create: table public.child,",
+        (
+            "--exclude-table=child",
+        ): r"Every backup at revision 0123456789ab .* \(1\) has what .* create: table public.child,",
         ("--no-blobs",): r"\(1\) has what this dump does not create: large objects\.",
         ("--section=pre-data", "--section=data"): r"does not create: constraint .*",
         ("--data-only",): r"holds rows of .* and creates no such table",

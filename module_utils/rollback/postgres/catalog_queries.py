@@ -16,7 +16,8 @@ FROM pg_database d LEFT JOIN pg_stat_database s ON s.datid = d.oid WHERE d.datna
 TABLES = f"""
 SELECT format('%%I.%%I', n.nspname, c.relname) AS name, n.nspname, c.relname, c.oid::int8,
        s.n_tup_ins, s.n_tup_upd, s.n_tup_del,
-       CASE WHEN %(role)s::text IS NULL THEN NULL ELSE has_schema_privilege(%(role)s, n.oid, 'USAGE') AND has_table_privilege(%(role)s, c.oid, 'SELECT') END
+       CASE WHEN %(role)s::text IS NULL THEN NULL ELSE has_schema_privilege(%(role)s, n.oid, 'USAGE') AND has_table_privilege(%(role)s, c.oid, 'SELECT') END,
+       row_security_active(c.oid)
 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace LEFT JOIN pg_stat_all_tables s ON s.relid = c.oid
 WHERE c.relkind = 'r' AND c.relpersistence <> 't' AND {_RELATION} ORDER BY 1"""
 
