@@ -141,16 +141,22 @@ def _count(
     """How many, whether that was counted, and why there is no number where there is none."""
     if table.row_security:
         return None, False, "row-level security hides rows from the operator's role"
+    why = "there was no time to count" if table.readable else "the operator's role may not read it"
     left_ms = int((until - time.monotonic()) * 1000)
     if left_ms > 0 and table.readable:
         counts = sql.SQL(" + ").join(sql.SQL("count({})").format(sql.Identifier(name)) for name in columns)
         query = sql.SQL("SELECT {} FROM {}").format(counts if columns else sql.SQL("count(*)"), table.identifier)
-        with suppress(pg_errors.QueryCanceled, pg_errors.LockNotAvailable), connection.transaction():
-            connection.execute(sql.SQL("SET LOCAL statement_timeout = {}").format(sql.Literal(left_ms)))
-            (exact,) = connection.execute(query).fetchone() or (None,)
-            return exact, True, ""
+        try:
+            with connection.transaction():
+                connection.execute(sql.SQL("SET LOCAL statement_timeout = {}").format(sql.Literal(left_ms)))
+                (exact,) = connection.execute(query).fetchone() or (None,)
+                return exact, True, ""
+        except pg_errors.Error as error:  # such as a partition on another server, which does not answer
+            if connection.closed:
+                raise
+            in_time = not isinstance(error, (pg_errors.QueryCanceled, pg_errors.LockNotAvailable))
+            why = str(error).splitlines()[0] if in_time else why
     estimate = _estimate(connection, table, columns)
-    why = "there was no time to count" if table.readable else "the operator's role may not read it"
     return estimate, False, "" if estimate is not None else f"{why}, and it was never analysed"
 
 
