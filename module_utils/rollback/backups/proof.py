@@ -153,8 +153,6 @@ def prove(backup: Path, version_table: str, tools: ClientTools, terms: Terms = P
             if manifest:
                 _compare_files(backup, manifest, checksums.result())
     if manifest is None:
-        if facts.makes_tables and not facts.rows:
-            raise mistaken.only_definitions(backup.name)
         if facts.rows and not facts.makes_tables and not facts.needs.extensions:
             raise mistaken.only_rows(backup.name)
         return Proof(judged.manifest_of(backup, facts, tools), facts.needs, judged=True)
