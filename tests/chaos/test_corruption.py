@@ -64,7 +64,7 @@ PLACES = (
         r"mixes line ends|is not part of the dump|is a program's message|goes on behind the dump's end|and does not end there",
     ),
     ("its name or revision", r"is of database|expects revision"),
-    ("its statements", r"^The backup \S+ reaches|has rows of none|makes no table"),
+    ("its statements", r"^The backup \S+ reaches|makes no table"),
     ("its end", r"is truncated: it does not end"),
     (
         "reading it",
