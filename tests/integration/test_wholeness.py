@@ -92,5 +92,4 @@ def test_a_whole_dump_lacks_nothing_and_a_part_of_one_is_named(whole, tmp_path):
     }.items():
         for form in FORMS if options != ("--enable-row-security",) else FORMS[:1]:  # of that, an archive does not say
             found = lacks(whole, dumped(whole, tmp_path / "".join([form, *options]), form, *options))
-            print(options, form, found)
             assert any(re.search(said, each) for each in found), (options, form, found)

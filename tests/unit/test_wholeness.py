@@ -142,6 +142,8 @@ def test_what_every_other_backup_of_the_revision_has_is_named():
 def test_what_only_some_have_or_another_revision_is_no_lack():
     more = [other(tables=["public.alembic_version", "public.gone"]), other(tables=["public.alembic_version"])]
     assert lacks(VERSION, others=more) == []
+    own = ["public.alembic_version", "rollback_salvage_20261122t031500z.leads"]
+    assert lacks(VERSION, others=[other(tables=own, objects=["schema rollback_salvage_20261122t031500z"])]) == []
     assert lacks(VERSION, others=[other(heads=["bbb"], tables=["public.gone"])]) == []
     assert lacks(b"CREATE TABLE public.t (i int);\nCOPY public.t (i) FROM stdin;\n\\.\n", others=more[:1]) == []
 

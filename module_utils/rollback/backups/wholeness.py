@@ -13,6 +13,7 @@ from ansible.module_utils.rollback.backups.contents import Contents
 from ansible.module_utils.rollback.backups.dump_reader import DumpFacts
 from ansible.module_utils.rollback.backups.manifest import Manifest
 from ansible.module_utils.rollback.census import Census
+from ansible.module_utils.rollback.postgres.names import SALVAGE
 from ansible.module_utils.rollback.words import amount, listed
 
 _NUMBER = string.digits + "_"
@@ -151,7 +152,11 @@ def _others_have(facts: DumpFacts, told: Set[str], censuses: Iterable[Census]) -
 def _missing(found: Contents, same: Sequence[Census]) -> List[str]:
     common = set.intersection(*(set(census.objects) for census in same)) - _ALWAYS_THERE
     expected = {contents.split(name) for name in common}
-    lacking = [(kind, name) for kind, name in expected if kind in _KINDS and f"{kind} {name}" not in found.objects]
+    lacking = [
+        (kind, name)
+        for kind, name in expected
+        if kind in _KINDS and not name.startswith(SALVAGE) and f"{kind} {name}" not in found.objects
+    ]
     gone = [name for kind, name in lacking if kind == "relation"]
     children = found.heirs | found.partition_of.keys()
     lacking = [

@@ -9,6 +9,7 @@ from ansible.module_utils.rollback import runs
 from ansible.module_utils.rollback.errors import RollbackError
 
 MAX_BYTES = 63  # NAMEDATALEN - 1; PostgreSQL truncates longer names without failing
+SALVAGE = "rollback_salvage_"  # how the names of such schemas begin
 _STAMP = r"(?P<stamp>\d{8}T\d{6}Z)"
 
 
@@ -49,7 +50,7 @@ def is_snapshot(name: str, database: str) -> bool:
 
 def salvage_name(run: str) -> str:
     """The schema, in the live database, that keeps what the downgrade of `run` takes away."""
-    return f"rollback_salvage_{runs.stamp_of(run).lower()}"
+    return f"{SALVAGE}{runs.stamp_of(run).lower()}"
 
 
 def quarantine_stamp(name: str, database: str) -> Optional[str]:
