@@ -33,6 +33,7 @@ from ansible.module_utils.rollback import (  # noqa: E402
     probes,
     report,
     runs,
+    sealed,
     words,
 )
 from ansible.module_utils.rollback.backups import catalog  # noqa: E402
@@ -296,5 +297,6 @@ class FilterModule:
             "listed": lambda names: words.listed(plain(names)),
             "by_value": lambda values: words.by_value(plain(values)),
             "count_cell": lambda count: words.count(plain(count)),
+            "sealed": lambda value, every=False: sealed.sealed(plain(value), every),
             "duration": lambda seconds: words.duration(float(seconds)),
         }

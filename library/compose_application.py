@@ -100,11 +100,24 @@ options:
     default: 60
   logins:
     description:
-      - Credentials of private registries, each with C(registry), C(username) and C(password). They are given to the client in a
-        directory of their own for as long as this module runs. Empty uses what the user of this host is logged in to.
+      - Credentials of private registries. They are given to the client in a directory of their own for as long as this module
+        runs. Empty uses what the user of this host is logged in to.
     type: list
     elements: dict
     default: []
+    suboptions:
+      registry:
+        description: Where the registry answers, such as C(registry.example.com); C(docker.io) is Docker's own.
+        type: str
+        default: ''
+      username:
+        description: User there.
+        type: str
+        default: ''
+      password:
+        description: Password or token of that user.
+        type: str
+        default: ''
   client:
     description: How Docker's client is called.
     type: list
@@ -211,7 +224,16 @@ ARGUMENT_SPEC = {
     "proxy_reload": {"type": "list", "elements": "str", "default": []},
     "proxy_learns_s": {"type": "float", "default": 3},
     "wait_s": {"type": "float", "default": 60},
-    "logins": {"type": "list", "elements": "dict", "default": [], "no_log": True},
+    "logins": {
+        "type": "list",
+        "elements": "dict",
+        "default": [],
+        "options": {
+            "registry": {"type": "str", "default": ""},
+            "username": {"type": "str", "default": ""},
+            "password": {"type": "str", "default": "", "no_log": True},
+        },
+    },
     "client": {"type": "list", "elements": "str", "default": ["docker"]},
     "timeout_s": {"type": "float", "default": 600},
 }

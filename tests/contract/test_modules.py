@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+from ansible.module_utils.rollback import sealed
+
 ROOT = Path(__file__).parents[2]
 NAMES = sorted(path.stem for path in (ROOT / "library").glob("*.py"))
 FIELDS = ("type", "required", "default", "choices", "elements", "no_log")
@@ -65,6 +67,47 @@ def test_a_password_is_never_logged(name):
     assert [
         option for option in spec if re.search("password|secret|token", option) and not spec[option].get("no_log")
     ] == []
+
+
+def secret_options(spec, below=()):
+    """The path of each option that Ansible hides."""
+    for name, option in spec.items():
+        if option.get("no_log"):
+            yield (*below, name)
+        yield from secret_options(option.get("options", {}), (*below, name))
+
+
+def test_every_secret_that_is_part_of_a_structure_is_one_that_the_filter_seals():
+    paths = {path for name in NAMES for path in secret_options(loaded(name).ARGUMENT_SPEC)}
+    assert {path[-1] for path in paths if path != ("environment_variables",)} == set(sealed.SECRETS)
+
+
+def calls(node):
+    """(module, its arguments) of each task below a parsed file."""
+    for entry in node if isinstance(node, list) else ():
+        yield from ((name, entry[name] or {}) for name in NAMES if name in entry)
+        for key in ("tasks", "pre_tasks", "post_tasks", "handlers", "block", "rescue", "always"):
+            yield from calls(entry.get(key))
+
+
+def test_every_secret_reaches_its_module_sealed():
+    """Ansible masks what equals a secret in the results, and names are read from those."""
+    files = [
+        *ROOT.glob("*.yml"),
+        *(ROOT / "playbooks").rglob("*.yml"),
+        *(ROOT / "roles").glob("*/tasks/**/*.yml"),
+        *(ROOT / "roles").glob("*/handlers/**/*.yml"),
+    ]
+    seen = []
+    for path in files:
+        for name, used in calls(yaml.safe_load(path.read_text())):
+            spec = loaded(name).ARGUMENT_SPEC
+            for option in {way[0] for way in secret_options(spec)} & set(used):
+                every = r"\(every=true\)" if spec[option]["type"] == "dict" and spec[option].get("no_log") else ""
+                ends = rf"\| sealed{every}( if .+ else omit)? \}}\}}$"
+                assert re.search(ends, str(used[option])), (path, name, option)
+                seen.append(option)
+    assert {"password", "pools", "sources", "access", "logins", "environment_variables"} == set(seen)
 
 
 @each_module

@@ -46,6 +46,12 @@ class Awkward:
         return Server.of(f"host={facts['host']} port={facts['port']} user={OPERATOR}", facts["operator_password"])
 
     @property
+    def superuser(self) -> Server:
+        """The same server as its superuser reaches it, for what no operator may restore."""
+        with self.as_superuser() as connection:
+            return Server.of(f"host={connection.info.host} port={connection.info.port} user=postgres")
+
+    @property
     def tools(self) -> ClientTools:
         facts = self.place.facts
         return client_tools.find(int(facts["postgres_version"].split(".")[0]), facts["postgres_bin"])

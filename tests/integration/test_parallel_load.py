@@ -79,6 +79,13 @@ def load(awkward: Awkward, path: Path, into: str = INTO, jobs: int = 3) -> None:
     beside.load(awkward.server, awkward.tools, path, into, jobs)
 
 
+def load_by_psql(awkward: Awkward, path: Path) -> None:
+    """As it loads what is not pg_dump's own output."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(plain_sections, "can_be_cut", lambda blocks: False)
+        load(awkward, path, BY_PSQL)
+
+
 def text(awkward: Awkward, directory: Path, database: str) -> list[str]:
     """The lines of a dump of `database`; rows sorted, since several connections write them in any order."""
     said = dump(awkward, directory, database=database).read_text()
@@ -114,16 +121,16 @@ def loaded_in_parallel(monkeypatch) -> list[str]:
     loaded: list[str] = []
     real = parallel_load.load
 
-    def load(server, database, blocks, jobs):
+    def load(server, database, *how):
         loaded.append(database)
-        return real(server, database, blocks, jobs)
+        return real(server, database, *how)
 
     monkeypatch.setattr(parallel_load, "load", load)
     return loaded
 
 
 def test_it_is_the_database_that_psql_makes(awkward, awkward_dump, tmp_path, loaded_in_parallel):
-    load(awkward, awkward_dump, BY_PSQL, jobs=1)
+    load_by_psql(awkward, awkward_dump)
     assert loaded_in_parallel == []
     expected, content = text(awkward, tmp_path, BY_PSQL), awkward.content(BY_PSQL)
     for compression in ("none", "gzip", "zstd"):
@@ -139,10 +146,11 @@ def test_it_is_the_database_that_psql_makes(awkward, awkward_dump, tmp_path, loa
         assert found == (1_200_000, 50_000)
 
 
-def test_insert_statements_go_to_psql(awkward, source, tmp_path, loaded_in_parallel):
-    path = dump(awkward, tmp_path, "--rows-per-insert=1000")
+@pytest.mark.parametrize("options", [["--rows-per-insert=1000"], ["--inserts", "--format=custom"]], ids=" ".join)
+def test_rows_as_insert_statements_are_loaded_as_they_come(awkward, source, tmp_path, loaded_in_parallel, options):
+    path = dump(awkward, tmp_path, *options)
     load(awkward, path)
-    assert loaded_in_parallel == []
+    assert loaded_in_parallel == [INTO]
     assert awkward.content(INTO)["tables"] == awkward.content("awkward")["tables"]
 
 
@@ -162,7 +170,7 @@ def test_insert_statements_go_to_psql(awkward, source, tmp_path, loaded_in_paral
 def test_dumps_as_people_make_them(awkward, source, tmp_path, options):
     path = dump(awkward, tmp_path, *options)
     proof.prove(path, DEFAULT_VERSION_TABLE, awkward.tools, proof.Terms(judge=True))
-    load(awkward, path, BY_PSQL, jobs=1)
+    load_by_psql(awkward, path)
     load(awkward, path)
     assert text(awkward, tmp_path, INTO) == text(awkward, tmp_path, BY_PSQL)
 
@@ -208,7 +216,7 @@ def test_what_shows_only_behind_the_first_rows_goes_to_psql_too(awkward, awkward
         + b"SET search_path = public;\nCREATE TABLE more (a int);\nINSERT INTO more VALUES (1);\n\n"
     )
     awkward_dump.write_bytes(content[:where] + more + content[where:])
-    load(awkward, awkward_dump, BY_PSQL, jobs=1)
+    load_by_psql(awkward, awkward_dump)
     load(awkward, awkward_dump)
     assert loaded_in_parallel == [INTO]  # begun, and left to psql
     assert text(awkward, tmp_path, INTO) == text(awkward, tmp_path, BY_PSQL)
@@ -237,7 +245,7 @@ def test_dumps_of_other_servers_and_by_newer_pg_dump_load_as_psql_loads_them(
             path = dump(awkward, tmp_path, tools=tools)
             # PostgreSQL 15.20 keeps an option of its own with each column, which no other version's pg_dump knows to leave out.
             path.write_bytes(re.sub(rb"(?m)^ALTER TABLE .* SET \(pg_attver=\d+\);\n", b"", path.read_bytes()))
-            load(newest, path, BY_PSQL, jobs=1)
+            load_by_psql(newest, path)
             load(newest, path)
             assert loaded_in_parallel.pop() == INTO
             assert text(newest, tmp_path, INTO) == text(newest, tmp_path, BY_PSQL)

@@ -138,15 +138,6 @@ def test_what_pg_dump_wrote_can_be_cut(body):
 @pytest.mark.parametrize(
     ("head", "body"),
     [
-        (HEAD, TABLE + header(b"leads", b"TABLE DATA", True) + b"INSERT INTO public.leads VALUES (1);\n"),
-        (
-            HEAD,
-            TABLE
-            + header(b"leads", b"TABLE DATA", True)
-            + b"ALTER TABLE public.leads DISABLE TRIGGER ALL;\n"
-            + COPY
-            + b"1\n\\.\n",
-        ),
         (HEAD, b"\\connect other\n" + TABLE),
         (HEAD, TABLE + b"\\! id\n" + ROWS),
         (HEAD, TABLE + b"SET ROLE other;\n" + ROWS),
@@ -206,7 +197,37 @@ def test_what_changes_the_session_behind_the_first_rows_is_not_pg_dumps(statemen
         read(TABLE + ROWS + INDEX + statement)
 
 
-def test_rows_that_come_as_statements_behind_the_first_rows_are_not_cut():
-    body = header(b"more", b"TABLE DATA", True) + b"INSERT INTO public.more VALUES (1);\n"
-    with pytest.raises(plain_sections.NotAsDumped, match=r"The rows of public\.more do not come as COPY"):
-        read(TABLE + ROWS + body)
+def test_rows_that_come_as_statements_come_in_pieces(monkeypatch):
+    monkeypatch.setattr(plain_sections, "_PIECE", 2)
+    inserts = [b"INSERT INTO public.more VALUES (%d);\n" % number for number in range(5)]
+    body = header(b"more", b"TABLE DATA", True) + b"".join(inserts)
+    pieces = [statements for what, statements, _, _ in read(TABLE + body + INDEX) if what == "table data public.more"]
+    assert pieces == [inserts[:2], inserts[2:4], inserts[4:]]
+    monkeypatch.setattr(plain_sections, "_PIECE_BYTES", 1)
+    assert len(read(TABLE + body)) == 2 + len(inserts)
+
+
+def test_rows_that_come_as_statements_are_not_read_to_tell_whether_it_can_be_cut(monkeypatch):
+    monkeypatch.setattr(plain_sections, "_PIECE", 1)
+
+    def blocks():
+        yield HEAD + TABLE + header(b"leads", b"TABLE DATA", True) + b"INSERT INTO public.leads VALUES (1);\n" * 2
+        raise AssertionError("read on")
+
+    assert plain_sections.can_be_cut(blocks())
+
+
+def test_grants_by_other_roles_belong_to_their_entry():
+    switch = [
+        b'SET SESSION AUTHORIZATION "a b";\n',
+        b"GRANT SELECT ON TABLE t TO c;\n",
+        b"RESET SESSION AUTHORIZATION;\n",
+    ]
+    found = read(TABLE + header(b"TABLE leads", b"ACL") + b"".join(switch) + INDEX)
+    assert found[2][:2] == ("acl public.TABLE leads", switch)
+
+
+def test_what_clean_drops_is_said_once_and_settings_on_each_connection():
+    opening = read(TABLE, HEAD + b"DROP TABLE IF EXISTS public.leads;\n")[0][1]
+    assert [plain_sections.is_setting(statement) for statement in opening] == [True] * 3 + [False]
+    assert plain_sections.can_be_cut([HEAD + b"DROP TABLE IF EXISTS public.leads;\n" + TABLE + ROWS + TAIL])

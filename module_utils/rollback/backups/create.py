@@ -7,9 +7,9 @@ import os
 import shutil
 import subprocess
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import IO, Collection, Iterator, List, Optional
+from typing import IO, Collection, Dict, Iterator, List, Optional
 
 from ansible.module_utils.rollback import clock, durable
 from ansible.module_utils.rollback.backups import files, names, proof, signature, wrappings
@@ -18,7 +18,7 @@ from ansible.module_utils.rollback.backups.manifest import Manifest
 from ansible.module_utils.rollback.backups.names import CUSTOM, DIRECTORY, GZIP, NONE, PLAIN, ZSTD
 from ansible.module_utils.rollback.census import DEFAULT_VERSION_TABLE, LARGE_OBJECTS, Census
 from ansible.module_utils.rollback.errors import RollbackError
-from ansible.module_utils.rollback.postgres import access, census, client_tools, round_trip
+from ansible.module_utils.rollback.postgres import access, census, client_tools, extensions, left_out, round_trip
 from ansible.module_utils.rollback.postgres.client_tools import ClientTools
 from ansible.module_utils.rollback.postgres.server import Server
 from ansible.module_utils.rollback.words import listed, size
@@ -78,6 +78,8 @@ def create(server: Server, tools: ClientTools, request: Request) -> Manifest:
             _check_room(request.directory, request.room or counted.bytes)
             may = access.read(connection, request.application_role) if request.application_role else {}
             _dump(server, tools, request, exported, partial)
+            installed = extensions.read(connection)
+            lost, consists_of = left_out.find(connection), left_out.extensions(connection)
             trial = _trial(server, tools, request, exported, partial, counted.bytes)
             if trial.dump != partial:
                 trial = replace(trial, rows=round_trip.look_at_rows(connection, request.rows_s))
@@ -86,7 +88,7 @@ def create(server: Server, tools: ClientTools, request: Request) -> Manifest:
         counted = replace(
             counted, sequences={name: facts.sequences.get(name, value) for name, value in counted.sequences.items()}
         )
-        trip = round_trip.run(server, tools, trial)
+        trip = round_trip.run(server, tools, replace(trial, extensions=installed))
         manifest = Manifest(
             backup=target.name,
             format=request.format,
@@ -101,7 +103,8 @@ def create(server: Server, tools: ClientTools, request: Request) -> Manifest:
             definitions=trip.definitions,
             made_by=trip.made_by,
             access=may,
-            notes=[*(round_trip.left_out(counted.objects, trip.objects) if trip.made_by else []), *trip.notes],
+            extensions={name: asdict(extension) for name, extension in installed.items()},
+            notes=[*lost, *_lost_on_the_way(counted, consists_of, trip), *trip.notes],
         )
         problems = proof.contradictions(manifest, facts)
         if problems:
@@ -139,6 +142,18 @@ def _trial(
 
 def _schema_of(partial: Path) -> Path:
     return partial.with_name(f"{partial.name}.schema{names.PARTIAL_SUFFIX}")
+
+
+def _lost_on_the_way(
+    counted: Census, consists_of: Dict[str, left_out.Extension], trip: round_trip.RoundTrip
+) -> List[str]:
+    """What the live database has and the loaded one has not."""
+    if not trip.made_by:
+        return []
+    return [
+        *round_trip.not_loaded(counted.objects, trip.objects),
+        *left_out.added_by_hand(consists_of, trip.extensions),
+    ]
 
 
 def _as_loaded(counted: Census, trip: round_trip.RoundTrip) -> Census:

@@ -11,7 +11,7 @@ from ansible.module_utils.rollback.backups import dump_reader
 from ansible.module_utils.rollback.backups.script import RESTRICT, Script
 from ansible.module_utils.rollback.errors import RollbackError
 
-TABLE_DATA, COMMENT = "TABLE DATA", "COMMENT"
+TABLE_DATA, COMMENT, ACL, EXTENSION, EVENT_TRIGGER = "TABLE DATA", "COMMENT", "ACL", "EXTENSION", "EVENT TRIGGER"
 NAME = rb'(?:"(?:[^"]|"")+"|[^\s".(;]+)'
 QUALIFIED_NAME = rb"(?:%s\.)?%s" % (NAME, NAME)
 _HEADER = re.compile(rb"-- (?:Data for )?Name: (.*); Type: ([^;]+); Schema: (.*); Owner: ")
@@ -20,12 +20,21 @@ _COPY = re.compile(rb"COPY (%s) (?:\(.*\))? ?FROM stdin;\s*" % QUALIFIED_NAME, r
 _SETTING = re.compile(rb"SET (default_tablespace|default_table_access_method) = (?:''|%s);\s*" % NAME)
 # Anything else that would change the session for what follows; pg_dump says such things only before the first entry.
 _CHANGES_SESSION = re.compile(rb"(?:SET|RESET|BEGIN|START)\b|SELECT pg_catalog\.set_config\(", re.IGNORECASE)
+# Around what one role granted to another: grants.py knows whether the session is given back.
+_GRANTOR = re.compile(rb"(?:SET SESSION AUTHORIZATION %s|RESET SESSION AUTHORIZATION);\s*" % NAME)
 _OPENING = re.compile(rb"SET \w+ = [^;]+;\s*|SELECT pg_catalog\.set_config\('search_path', '[^']*', false\);\s*")
-# Large objects come between BEGIN and COMMIT, and are data as statements, each on a line of its own and of at most 32 KiB: they come in pieces of so many.
-_LARGE_OBJECTS, _PIECE = "BLOBS", 500
-
+# The same, or what --clean removes.
+_OF_OPENING = re.compile(rb"%s|(?:DROP|ALTER) .*" % _OPENING.pattern, re.DOTALL)
+# Data as statements, which come in pieces of so many or of so many bytes: large objects, between BEGIN and COMMIT, and rows
+# as INSERT.
+_LARGE_OBJECTS, _PIECE, _PIECE_BYTES = "BLOBS", 500, 16 << 20
 
 _PUBLIC = b"CREATE SCHEMA public;"
+
+
+def is_setting(statement: bytes) -> bool:
+    """Whether a statement that opens a dump sets up the session, rather than doing something once."""
+    return bool(_OPENING.fullmatch(statement))
 
 
 class NotAsDumped(RollbackError):
@@ -56,12 +65,12 @@ class Entry:
 
 
 def can_be_cut(blocks: Iterable[bytes]) -> bool:
-    """Whether this is pg_dump's own output with its rows as COPY: read up to the first of them."""
+    """Whether this is pg_dump's own output: read up to the first rows."""
     try:
         for entry in entries(blocks):
-            if entry.rows is not None:
+            if entry.rows is not None or entry.kind == TABLE_DATA:
                 return True
-            if entry.kind == "" and not all(map(_OPENING.fullmatch, entry.statements)):
+            if entry.kind == "" and not all(map(_OF_OPENING.fullmatch, entry.statements)):
                 return False
     except RollbackError:
         return False
@@ -76,7 +85,7 @@ def makes_public(blocks: Iterable[bytes]) -> bool:
                 return False
             if entry.kind == "SCHEMA" and entry.name == "public":
                 return _PUBLIC in entry.sql
-            if entry.rows is not None or entry.kind == "TABLE":
+            if entry.rows is not None or entry.kind in ("TABLE", TABLE_DATA):
                 return False
     return False
 
@@ -101,6 +110,7 @@ def entries(blocks: Iterable[bytes]) -> Iterator[Entry]:
     settings: Dict[bytes, bytes] = {}
     statements: List[bytes] = []
     lines: List[bytes] = []  # of a statement that has begun
+    size = 0  # bytes of `statements`
 
     def entry(said: List[bytes], table: bytes = b"", rows: Optional[Iterator[bytes]] = None) -> Entry:
         return Entry(name, kind, said, tuple(settings.values()), table, rows)
@@ -111,7 +121,7 @@ def entries(blocks: Iterable[bytes]) -> Iterator[Entry]:
             if header:
                 if statements:
                     yield entry(statements)
-                statements, name, kind = [], _name(header), header.group(2).decode(errors="replace")
+                statements, size, name, kind = [], 0, _name(header), header.group(2).decode(errors="replace")
                 continue
             complete = complete or line.startswith(dump_reader.END_MARKER)
             if line.isspace() or line.startswith(b"--") or RESTRICT.match(line):
@@ -126,24 +136,30 @@ def entries(blocks: Iterable[bytes]) -> Iterator[Entry]:
             continue
         statement, lines = b"".join(lines), []
         setting, copy = _SETTING.fullmatch(statement), _COPY.fullmatch(statement)
-        if setting or copy or (kind == _LARGE_OBJECTS and len(statements) >= _PIECE):
+        full = kind in (_LARGE_OBJECTS, TABLE_DATA) and (len(statements) >= _PIECE or size >= _PIECE_BYTES)
+        if setting or copy or full:
             if statements:
                 yield entry(statements)
-            statements = []
+            statements, size = [], 0
         if setting:
             settings[setting.group(1)] = statement
         elif copy:
             yield entry([statement], copy.group(1), text.rows())
-        elif kind == TABLE_DATA:
-            raise NotAsDumped(f"The rows of {name} do not come as COPY.", "Choose another backup.")
-        elif kind not in ("", _LARGE_OBJECTS) and _CHANGES_SESSION.match(statement):
+        elif _changes_session(kind, statement):
             raise NotAsDumped(f"{kind.capitalize()} {name} changes the session.", "Choose another backup.")
         else:
             statements.append(statement)
+            size += len(statement)
     if lines or not complete:
         raise EOFError("the line that pg_dump writes last is missing")
     if statements:
         yield entry(statements)
+
+
+def _changes_session(kind: str, statement: bytes) -> bool:
+    if kind in ("", _LARGE_OBJECTS) or (kind == ACL and _GRANTOR.fullmatch(statement)):
+        return False
+    return bool(_CHANGES_SESSION.match(statement))
 
 
 class _Text(dump_reader.Text):

@@ -13,6 +13,7 @@ import subprocess
 from dataclasses import dataclass, field
 from typing import Any, Dict, List, Mapping, Sequence, Tuple
 
+from ansible.module_utils.rollback import sealed
 from ansible.module_utils.rollback.errors import RollbackError
 
 # How a command ended. Only a lock that was not to be had in time is worth another try.
@@ -153,11 +154,9 @@ def run(
 
 def judged(rc: int, output: str, errors: str, argv: List[str]) -> Ended:
     """How a command ended, from its exit code and what it said."""
+    output, said = sealed.redacted(output, keep_names=True), sealed.redacted(cause(errors or output))
     if rc == 0:
         return Ended(DONE, "", output, rc, argv)
-    said = re.sub(
-        r"(://[^:/@\s]*:)[^@\s]*@", r"\1***@", cause(errors or output)
-    )  # a URL that could not be read is shown whole
     if "due to lock timeout" in errors:
         return Ended(LOCK_TIMEOUT, said, output, rc, argv)
     return Ended(FAILED, said, output, rc, argv)

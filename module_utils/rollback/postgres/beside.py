@@ -9,20 +9,22 @@ from __future__ import annotations
 import subprocess
 from contextlib import suppress
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, Dict, Iterable, List, Optional
+from typing import IO, TYPE_CHECKING, Any, Dict, Iterable, List, Mapping, Optional
 
 from ansible.module_utils.rollback import worker
 from ansible.module_utils.rollback.backups import files, plain_sections, restricted, wrappings
-from ansible.module_utils.rollback.backups.names import PLAIN, TAR
+from ansible.module_utils.rollback.backups.names import PLAIN
 from ansible.module_utils.rollback.errors import RollbackError
-from ansible.module_utils.rollback.postgres import client_tools, parallel_load
+from ansible.module_utils.rollback.postgres import client_tools, event_triggers, parallel_load
 from ansible.module_utils.rollback.postgres.client_tools import ClientTools
-from ansible.module_utils.rollback.postgres.load_settings import as_options, load_settings
+from ansible.module_utils.rollback.postgres.extensions import Extension
+from ansible.module_utils.rollback.postgres.load_settings import as_options
 from ansible.module_utils.rollback.postgres.parallel_load import Shares
 from ansible.module_utils.rollback.postgres.server import Server
 from ansible.module_utils.rollback.postgres.sessions import end_sessions
 
 with suppress(ImportError):  # the module that uses this says so
+    import psycopg
     from psycopg import sql
 
 if TYPE_CHECKING:
@@ -77,48 +79,58 @@ def create_like(connection: "psycopg.Connection[Any]", like: Dict[str, Any], nam
     return oid_of(connection, name)
 
 
-def load(server: Server, tools: ClientTools, backup: Path, database: str, jobs: int) -> Optional[Shares]:
+def load(
+    server: Server,
+    tools: ClientTools,
+    backup: Path,
+    database: str,
+    jobs: int,
+    extensions: Optional[Mapping[str, Extension]] = None,
+) -> Optional[Shares]:
     """Load `backup` into the empty `database` over `jobs` connections; raises RollbackError with the first error.
 
-    Returns where the time went, unless a client program did it.
+    `extensions` are those of the database that was backed up, as far as they are known: each comes back to its owner and in
+    its version where the server allows that. Returns where the time went, unless psql did it.
 
     Archives too are loaded as the SQL that pg_restore makes of them: that is quicker than pg_restore's own jobs, of which
-    each has a whole table to itself. A dump that is not pg_dump's own output, or has INSERT statements, is left to psql or pg_restore.
+    each has a whole table to itself, and which grant privileges in any order. What is not pg_dump's own output is left to psql.
     """
     with wrappings.unwrapped(backup) as readable:
-        return _load(server, tools, readable, database, jobs)
+        try:
+            return _load(server, tools, readable, database, jobs, extensions)
+        except EOFError as error:
+            raise wrappings.unreadable(backup, error) from error
 
 
-def _load(server: Server, tools: ClientTools, backup: Path, database: str, jobs: int) -> Optional[Shares]:
+def _load(
+    server: Server,
+    tools: ClientTools,
+    backup: Path,
+    database: str,
+    jobs: int,
+    extensions: Optional[Mapping[str, Extension]],
+) -> Optional[Shares]:
     backup_format, compression = files.sniff(backup)
     # An archive is asked for what comes before its rows: to read on would unpack all of it.
     options = () if backup_format == PLAIN else ("--section=pre-data",)
     with files.open_as_sql(backup, backup_format, compression, tools, *options) as dump:
-        side_by_side = jobs > 1 and plain_sections.can_be_cut(files.blocks(dump))
+        as_dumped = plain_sections.can_be_cut(files.blocks(dump))
     with files.open_as_sql(backup, backup_format, compression, tools, *options) as dump:
         makes_public = plain_sections.makes_public(files.blocks(dump))
 
     def text(dump: IO[bytes]) -> Iterable[bytes]:
         return plain_sections.without_public(files.blocks(dump)) if makes_public else files.blocks(dump)
 
-    if side_by_side:
+    if as_dumped:
         try:
             with files.open_as_sql(backup, backup_format, compression, tools) as dump:
-                return parallel_load.load(server, database, text(dump), jobs)
-        except EOFError as error:
-            raise wrappings.unreadable(backup, error) from error
+                return parallel_load.load(server, database, text(dump), max(jobs, 1), extensions)
         except plain_sections.NotAsDumped:  # seen only behind the first rows: from the beginning again, with psql
             with server.connect() as connection:
                 create_like(connection, properties(connection, database), database)
-    target = f"--dbname={server.conninfo(database)}"
-    if backup_format != PLAIN and not makes_public:
-        several = [] if backup_format == TAR else [f"--jobs={jobs}"]
-        argv = [tools.path("pg_restore"), target, "--no-password", "--exit-on-error", *several, str(backup)]
-        client_tools.run(argv, {**server.environment(), "PGOPTIONS": as_options(load_settings(jobs))})
-        return None
     argv = [
         tools.path("psql"),
-        target,
+        f"--dbname={server.conninfo(database)}",
         "--no-password",
         "--no-psqlrc",
         "--quiet",
@@ -131,6 +143,24 @@ def _load(server: Server, tools: ClientTools, backup: Path, database: str, jobs:
     return None
 
 
+def drop_public(connection: "psycopg.Connection[Any]") -> bool:
+    """Drop the schema `public` of a new database whose original had none; False where it is not there.
+
+    pg_dump does not say that it is missing. Raises RollbackError where something is in it.
+    """
+    if connection.execute("SELECT FROM pg_namespace WHERE nspname = 'public'").fetchone() is None:
+        return False
+    try:
+        connection.execute("DROP SCHEMA public")
+    except psycopg.Error as error:
+        raise RollbackError(
+            "The database that was backed up has no schema public, and that of the restored one cannot be dropped:"
+            f" {(error.diag.message_primary or str(error)).strip()}.",
+            "Choose another backup.",
+        ) from error
+    return True
+
+
 def analyse(server: Server, tools: ClientTools, database: str, jobs: int) -> None:
     """Planner statistics: a restored database has none, and its slow plans look like a failed rollback."""
     argv = [
@@ -141,7 +171,9 @@ def analyse(server: Server, tools: ClientTools, database: str, jobs: int) -> Non
         "--quiet",
         f"--jobs={jobs}",
     ]
-    client_tools.run(argv, server.environment())
+    with server.connect() as connection:  # not to `database`: logging in there may fire one
+        quiet = as_options(event_triggers.settings(connection))
+    client_tools.run(argv, {**server.environment(), "PGOPTIONS": quiet})
 
 
 def drop(connection: "psycopg.Connection[Any]", name: str) -> bool:

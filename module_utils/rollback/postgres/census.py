@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Dict, Iterator, List, Optional, Sequence
 
 from ansible.module_utils.rollback.census import DEFAULT_VERSION_TABLE, Census, Table
 from ansible.module_utils.rollback.errors import RollbackError
+from ansible.module_utils.rollback.postgres import violations
 from ansible.module_utils.rollback.postgres.catalog_queries import IDENTITY, OBJECTS, SEQUENCES, TABLES
 
 with suppress(ImportError):  # the module that uses this says so
@@ -146,6 +147,13 @@ def _read(
         raise RollbackError(
             f"{str(error).strip().capitalize()}.",
             "The operator's role must be able to read every table: make it a member of the owner's role.",
+        ) from error
+    except pg_errors.ProgrammingError as error:
+        if not violations.names_nothing(error):
+            raise
+        # To plan any query of a table PostgreSQL evaluates the immutable functions in its indexes.
+        raise RollbackError(
+            f"A dump of {schema}.{relation} would not load: {violations.words(error)}.", violations.QUALIFY
         ) from error
     return int(row[0]), str(row[-1] or "empty") if content else None
 

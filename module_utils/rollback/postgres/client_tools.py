@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Dict, List, Optional, Sequence, Tuple
 
-from ansible.module_utils.rollback import worker
+from ansible.module_utils.rollback import sealed, worker
 from ansible.module_utils.rollback.errors import RollbackError
 
 TOOLS = ("pg_dump", "pg_restore", "psql", "vacuumdb")
@@ -88,7 +88,9 @@ def failure(tool: str, code: int, stderr: bytes) -> RollbackError:
         or lines
         or ["it said nothing"]
     )
-    return RollbackError(f"{os.path.basename(tool)} failed with exit code {code}: {' '.join(telling[:2]).strip()}")
+    return RollbackError(
+        f"{os.path.basename(tool)} failed with exit code {code}: {sealed.redacted(' '.join(telling[:2]).strip())}"
+    )
 
 
 def _usual_directories() -> List[str]:

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, Callable, Iterable, List, Tuple
+from typing import TYPE_CHECKING, Any, Iterable, List, Tuple
 
 from ansible.module_utils.rollback.backups.requirements import Requirements
+from ansible.module_utils.rollback.postgres import trials
 from ansible.module_utils.rollback.words import listed
 
 with suppress(ImportError):  # the module that uses this says so
-    import psycopg as pg
     from psycopg import sql
 
 if TYPE_CHECKING:
     import psycopg
 
-_UNTRUSTED_LANGUAGES = {"c", "internal"}  # always there; any other comes with an extension
 _CHOOSE = "or choose another backup."
 
 
@@ -30,15 +29,20 @@ def find(connection: "psycopg.Connection[Any]", needs: Requirements) -> List[str
     ).fetchone() or (False, "", False)
     found = [
         *_roles(connection, needs),
-        *_extensions(connection, needs),
-        *([] if superuser else _for_superusers(needs)),
+        *_missing_extensions(connection, needs),
         *_tablespaces(connection, needs),
     ]
     if replica:  # which is refused anyway, and where nothing can be tried
         return found
-    with connection.transaction(force_rollback=True):
-        connection.execute("SET TRANSACTION READ WRITE")
-        return [*found, *_settings(connection, needs, version.split()[0]), *_collations(connection, needs)]
+    with trials.begun(connection):
+        return [
+            *found,
+            *([] if superuser else _forbidden_extensions(connection, needs)),
+            *([] if superuser else _rights(connection, needs)),
+            *_settings(connection, needs, version.split()[0]),
+            *_collations(connection, needs),
+            *_label_providers(connection, needs),
+        ]
 
 
 def too_mighty(connection: "psycopg.Connection[Any]") -> List[str]:
@@ -60,11 +64,9 @@ def _roles(connection: "psycopg.Connection[Any]", needs: Requirements) -> List[s
         "SELECT name FROM unnest(%s::text[]) name WHERE NOT EXISTS (SELECT FROM pg_roles WHERE rolname = name) ORDER BY 1",
         needs.owners | needs.roles,
     )
-    # From 16 on a membership may come without the right to act as that role.
-    right = "SET" if connection.info.server_version >= 160000 else "MEMBER"
     foreign = _names(
         connection,
-        f"SELECT rolname FROM pg_roles WHERE rolname = ANY(%s::text[]) AND NOT pg_has_role(current_user, oid, '{right}') ORDER BY 1",  # noqa: S608
+        f"SELECT rolname FROM pg_roles WHERE rolname = ANY(%s::text[]) AND NOT pg_has_role(current_user, oid, '{_set_role(connection)}') ORDER BY 1",  # noqa: S608
         needs.owners,
     )
     return [
@@ -78,34 +80,58 @@ def _roles(connection: "psycopg.Connection[Any]", needs: Requirements) -> List[s
     ]
 
 
-def _extensions(connection: "psycopg.Connection[Any]", needs: Requirements) -> List[str]:
+def _missing_extensions(connection: "psycopg.Connection[Any]", needs: Requirements) -> List[str]:
     missing = _names(
         connection,
         "SELECT wanted FROM unnest(%s::text[]) wanted WHERE NOT EXISTS (SELECT FROM pg_available_extensions WHERE name = wanted) ORDER BY 1",
         needs.extensions,
     )
-    # A trusted extension may be created by whoever may create schemas in the database: its owner.
-    forbidden = _names(
+    return _said(
+        missing, "The dump needs extensions that the server lacks: {}. Install their packages there, " + _CHOOSE
+    )
+
+
+def _forbidden_extensions(connection: "psycopg.Connection[Any]", needs: Requirements) -> List[str]:
+    """Those that the operator's role may not create. Allow lists of managed services are known to their servers alone: it is tried."""
+    # A trusted extension may be created by whoever may create schemas in the database: its owner. One that is there already
+    # comes back as the role that owns it (extensions.py).
+    doubtful = _names(
         connection,
-        "SELECT v.name FROM pg_available_extensions a JOIN pg_available_extension_versions v ON v.name = a.name AND v.version = a.default_version"
-        " WHERE a.name = ANY(%s::text[]) AND a.name <> 'plpgsql' AND NOT (SELECT rolsuper FROM pg_roles WHERE rolname = current_user)"
+        "SELECT v.name FROM pg_available_extensions a JOIN pg_available_extension_versions v ON v.name = a.name AND v.version = a.default_version"  # noqa: S608
+        " LEFT JOIN pg_extension e ON e.extname = a.name"
+        " WHERE a.name = ANY(%s::text[]) AND a.name <> 'plpgsql'"
         " AND ((v.superuser AND NOT v.trusted)"
-        " OR NOT pg_has_role(current_user, (SELECT datdba FROM pg_database WHERE datname = current_database()), 'USAGE')) ORDER BY 1",
+        " OR NOT pg_has_role(current_user, (SELECT datdba FROM pg_database WHERE datname = current_database()), 'USAGE'))"
+        f" AND (e.extowner IS NULL OR NOT pg_has_role(current_user, e.extowner, '{_set_role(connection)}')) ORDER BY 1",
         needs.extensions,
     )
-    return [
-        *_said(
-            missing, "The dump needs extensions that the server lacks: {}. Install their packages there, " + _CHOOSE
-        ),
-        *_said(
-            forbidden,
-            "The operator's role may not create extensions that the dump needs: {}. Let a superuser restore, or mark them as trusted.",
-        ),
+    refused = [f"{name} ({why})" for name, why in trials.extensions(connection, doubtful)]
+    return _said(
+        refused,
+        "The operator's role may not create extensions that the dump needs: {}."
+        " Let a superuser restore, or mark them as trusted.",
+    )
+
+
+def _rights(connection: "psycopg.Connection[Any]", needs: Requirements) -> List[str]:
+    """What only a superuser may create, unless the server lets the operator do it all the same."""
+    languages = _names(
+        connection,
+        "SELECT name FROM unnest(%s::text[]) name WHERE name IN ('c', 'internal')"
+        " OR EXISTS (SELECT FROM pg_language WHERE lanname = name AND NOT lanpltrusted) ORDER BY 1",
+        needs.languages,
+    )
+    wrappers = _names(
+        connection,
+        "SELECT fdwname FROM pg_foreign_data_wrapper WHERE fdwname = ANY(%s::text[])"
+        " AND NOT has_foreign_data_wrapper_privilege(oid, 'USAGE') ORDER BY 1",
+        needs.wrappers,
+    )
+    refused = dict(trials.kinds(connection, sorted({kind for kind, _ in needs.restricted})))
+    restricted = [f"{kind} {name} ({refused[kind]})" for kind, name in sorted(needs.restricted) if kind in refused]
+    settings = [
+        f"{name} ({why})" for name, why in trials.function_settings(connection, sorted(needs.function_settings))
     ]
-
-
-def _for_superusers(needs: Requirements) -> List[str]:
-    languages = sorted(needs.languages & _UNTRUSTED_LANGUAGES)
     return [
         *_said(
             languages,
@@ -113,8 +139,22 @@ def _for_superusers(needs: Requirements) -> List[str]:
             + _CHOOSE,
         ),
         *_said(
+            restricted,
+            "The dump holds what the operator's role may not create: {}. Let a superuser restore, " + _CHOOSE,
+        ),
+        *_said(
+            settings,
+            "The dump holds functions that set what the operator's role may not set: {}. GRANT SET ON PARAMETER … to it, "
+            + _CHOOSE,
+        ),
+        *_said(
+            wrappers,
+            "The dump holds servers of foreign-data wrappers that the operator's role may not use: {}."
+            " Let a superuser restore, " + _CHOOSE,
+        ),
+        *_said(
             ["SET SESSION AUTHORIZATION"] if needs.switches_user else [],
-            "The dump grants in the name of others ({}), which only a superuser may. Let a superuser restore, "
+            "The dump creates things in the name of others ({}), which only a superuser may. Let a superuser restore, "
             + _CHOOSE,
         ),
     ]
@@ -147,7 +187,7 @@ def _settings(connection: "psycopg.Connection[Any]", needs: Requirements, versio
         connection.execute("SELECT set_config(%s, %s, true)", list(setting))
 
     wanted = sorted(setting for setting in needs.settings if setting[0] != "default_tablespace")
-    refused = [f"{name} = {value} ({why})" for (name, value), why in _tried(connection, wanted, change)]
+    refused = [f"{name} = {value} ({why})" for (name, value), why in trials.tried(connection, wanted, change)]
     return _said(
         refused,
         f"Loading the dump changes settings in a way that the server, PostgreSQL {version}, refuses: {{}}."
@@ -162,26 +202,24 @@ def _collations(connection: "psycopg.Connection[Any]", needs: Requirements) -> L
         ]
         connection.execute(sql.SQL("CREATE COLLATION pg_temp.rollback_trial ({})").format(sql.SQL(", ").join(options)))
 
-    refused = [f"{name} ({why})" for (name, _), why in _tried(connection, sorted(needs.collations.items()), create)]
+    refused = [
+        f"{name} ({why})" for (name, _), why in trials.tried(connection, sorted(needs.collations.items()), create)
+    ]
     return _said(refused, "The server cannot make collations of the dump: {}. Install those locales there, " + _CHOOSE)
 
 
-def _tried(
-    connection: "psycopg.Connection[Any]", wanted: Iterable[Any], attempt: Callable[[Any], None]
-) -> List[Tuple[Any, str]]:
-    """Those of `wanted` at which `attempt` fails, with PostgreSQL's reason. Nothing of it stays."""
-    failed = []
-    for entry in wanted:
-        try:
-            with connection.transaction(force_rollback=True):
-                attempt(entry)
-        except pg.Error as error:
-            if connection.closed:
-                raise
-            # The detail, where there is one, names the cause: "invalid value" alone helps nobody.
-            reason = error.diag.message_detail or error.diag.message_primary or str(error)
-            failed.append((entry, reason.strip().rstrip(".")))
-    return failed
+def _label_providers(connection: "psycopg.Connection[Any]", needs: Requirements) -> List[str]:
+    refused = [f"{name} ({why})" for name, why in trials.label_providers(connection, sorted(needs.label_providers))]
+    return _said(
+        refused,
+        "The dump holds security labels of providers that the server does not take: {}."
+        " Load their modules there (shared_preload_libraries), " + _CHOOSE,
+    )
+
+
+def _set_role(connection: "psycopg.Connection[Any]") -> str:
+    """The privilege to act as a role: from 16 on a membership may come without it."""
+    return "SET" if connection.info.server_version >= 160000 else "MEMBER"
 
 
 def _names(connection: "psycopg.Connection[Any]", query: str, wanted: Iterable[str]) -> List[str]:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Dict, List
 from ansible.module_utils.rollback.errors import RollbackError
 from ansible.module_utils.rollback.postgres import definitions, violations
 from ansible.module_utils.rollback.postgres.client_tools import ClientTools
+from ansible.module_utils.rollback.postgres.event_triggers import event_triggers_off
 from ansible.module_utils.rollback.postgres.server import Server
 
 with suppress(ImportError):  # the module that uses this says so
@@ -42,12 +43,16 @@ def settle(server: Server, tools: ClientTools, database: str, live: Owners) -> L
     the operator's role may not do that.
     """
     restored = read(server, tools, database)
-    with server.connect(database) as connection:
+    with server.connect(database) as connection, event_triggers_off(connection):
         operator, owner = connection.execute(
             "SELECT quote_ident(session_user), quote_ident(pg_get_userbyid(datdba)) FROM pg_database WHERE datname = current_database()"
         ).fetchone() or ("", "")
         changed = []
-        for name in sorted(restored.keys() | ({_ALWAYS_THERE} & live.keys())):
+        # An owner must have rights in the schema; and a sequence that belongs to a column follows its table, and refuses to go alone.
+        names = restored.keys() | ({_ALWAYS_THERE} & live.keys())
+        for name in sorted(
+            names, key=lambda name: (not name.startswith("schema "), not name.startswith("table "), name)
+        ):
             statements = _wanted(restored.get(name, []), live.get(name), operator, owner)
             if statements:
                 _run(connection, name, statements)

@@ -1,4 +1,4 @@
-"""Loads a plain dump over several connections: rows of each table by all of them, then indexes side by side.
+"""Loads a plain dump over one or more connections: rows of each table by all of them, then indexes side by side.
 
 All else runs in the file's order on the first connection, as psql would do it.
 """
@@ -11,13 +11,15 @@ import time
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Callable, Dict, Iterable, Iterator, List, Optional, Set, Tuple
+from typing import TYPE_CHECKING, Any, Callable, Dict, Iterable, Iterator, List, Mapping, Optional, Set, Tuple
 
 from ansible.module_utils.rollback.backups import plain_sections
-from ansible.module_utils.rollback.backups.plain_sections import COMMENT, Entry
+from ansible.module_utils.rollback.backups.plain_sections import ACL, COMMENT, EVENT_TRIGGER, EXTENSION, Entry
 from ansible.module_utils.rollback.errors import RollbackError
-from ansible.module_utils.rollback.postgres import builds
+from ansible.module_utils.rollback.postgres import builds, extensions
 from ansible.module_utils.rollback.postgres.builds import Build
+from ansible.module_utils.rollback.postgres.extensions import Extension
+from ansible.module_utils.rollback.postgres.grants import Grants
 from ansible.module_utils.rollback.postgres.load_settings import load_settings
 from ansible.module_utils.rollback.postgres.server import Server
 
@@ -56,20 +58,27 @@ class Shares:
     alone_s: float = 0.0
 
 
-def load(server: Server, database: str, blocks: Iterable[bytes], jobs: int) -> Shares:
+def load(
+    server: Server,
+    database: str,
+    blocks: Iterable[bytes],
+    jobs: int,
+    known: Optional[Mapping[str, Extension]] = None,
+) -> Shares:
     """Load a plain dump, given as blocks of any size, into the empty `database` over `jobs` connections.
 
+    `known` are the extensions as they were, by name: they come back to the same owners, in the same versions.
     Rows of a table that takes several connections may come to lie in another order. Raises RollbackError at the first
     error with PostgreSQL's words and what was being loaded; EOFError where the dump breaks off.
     """
     began = time.monotonic()
     with ExitStack() as stack:
         sessions = [_Session(stack.enter_context(server.connect(database)), jobs) for _ in range(jobs)]
-        loader = _Loader(sessions)
+        loader = _Loader(sessions, known or {})
         try:
             for entry in plain_sections.entries(blocks):
                 loader.load(entry)
-            loader.build()
+            loader.finish()
         except psycopg.Error as error:  # of what is asked between the entries
             raise _failure("the dump", error) from error
     shares = loader.shares
@@ -109,6 +118,14 @@ class _Session:
         except psycopg.Error as error:
             raise _failure(entry, error) from error
 
+    def create_extension(self, entry: Entry, known: Optional[Extension]) -> None:
+        try:
+            self._set(entry.settings)
+            for statement in entry.statements:
+                extensions.create(self.connection, statement, known)
+        except psycopg.Error as error:
+            raise _failure(entry, error) from error
+
     def copy(self, entry: Entry, rows: Iterable[bytes]) -> None:
         try:
             self._set(entry.settings)
@@ -141,8 +158,10 @@ class _Session:
 class _Loader:
     """Takes the entries as they come. Builds wait until something comes that may need them."""
 
-    def __init__(self, sessions: List[_Session]) -> None:
-        self._sessions, self._first = sessions, sessions[0]
+    def __init__(self, sessions: List[_Session], known: Mapping[str, Extension]) -> None:
+        self._sessions, self._first, self._known = sessions, sessions[0], known
+        self._grants = Grants(self._first.connection)
+        self._event_triggers: List[Entry] = []
         self.shares = Shares()
         self._sizes: Dict[bytes, int] = {}  # bytes of its rows in the dump, by a table's plain name
         self._partitioned: Set[bytes] = set()
@@ -150,6 +169,25 @@ class _Loader:
         self._after_builds: List[Tuple[Entry, bytes]] = []
 
     def load(self, entry: Entry) -> None:
+        if entry.kind == EVENT_TRIGGER or entry.name.startswith(EVENT_TRIGGER + " "):
+            # They would fire at what comes after them, such as REFRESH MATERIALIZED VIEW.
+            self._event_triggers.append(entry)
+        elif entry.kind == ACL:
+            self.build()
+            self._grants.add(entry)
+        else:
+            self._grants.retry()
+            self._load(entry)
+
+    def finish(self) -> None:
+        """What had to wait until everything else was there."""
+        self.build()
+        for grant, why in self._grants.lost():
+            raise _failed(grant.entry, why)
+        for entry in self._event_triggers:
+            self._first.run(entry, entry.sql)
+
+    def _load(self, entry: Entry) -> None:
         found = builds.builds_of(entry, self._partitioned)
         partitioned = builds.partitioned_table(entry)
         if partitioned:
@@ -164,8 +202,12 @@ class _Loader:
         elif entry.kind == COMMENT and self._builds:
             self._after_builds.append((entry, entry.sql))
         elif entry.kind == "":
-            for session in self._sessions:
-                session.run(entry, entry.sql)
+            for statement in entry.statements:
+                for session in self._sessions if plain_sections.is_setting(statement) else [self._first]:
+                    session.run(entry, statement)
+        elif entry.kind == EXTENSION:
+            self.build()
+            self._first.create_extension(entry, self._known.get(entry.name))
         else:
             self.build()
             self._first.run(entry, entry.sql)
@@ -290,7 +332,10 @@ def _timed(shares: Shares, name: str) -> Iterator[None]:
 
 def _failure(what: object, error: "psycopg.Error") -> RollbackError:
     # Without DETAIL, which quotes rows.
-    words = error.diag.message_primary or str(error)
+    return _failed(what, error.diag.message_primary or str(error))
+
+
+def _failed(what: object, words: str) -> RollbackError:
     return RollbackError(
         f"Loading {what} failed: {words.strip().rstrip('.')}.",
         "Check what the server lacks for it, or choose another backup.",

@@ -16,10 +16,20 @@ from ansible.module_utils.rollback.backups.manifest import Manifest
 from ansible.module_utils.rollback.census import DEFAULT_VERSION_TABLE, LARGE_OBJECTS, Census, differences
 from ansible.module_utils.rollback.errors import RollbackError
 from ansible.module_utils.rollback.journal import Journal, NoJournal, steps_of
-from ansible.module_utils.rollback.postgres import access, census, definitions, names, ownership, round_trip, settings
+from ansible.module_utils.rollback.postgres import (
+    access,
+    census,
+    definitions,
+    extensions,
+    names,
+    ownership,
+    round_trip,
+    settings,
+)
 from ansible.module_utils.rollback.postgres import beside as database
 from ansible.module_utils.rollback.postgres import snapshot as snapshots
 from ansible.module_utils.rollback.postgres.client_tools import ClientTools
+from ansible.module_utils.rollback.postgres.extensions import Extension
 from ansible.module_utils.rollback.postgres.observer import Observer
 from ansible.module_utils.rollback.postgres.server import Server
 from ansible.module_utils.rollback.postgres.sessions import allow_connections, end_sessions
@@ -72,11 +82,13 @@ class Live:
     settings: settings.Settings
     access: access.Access = field(default_factory=dict)
     owners: ownership.Owners = field(default_factory=dict)
+    extensions: Dict[str, Extension] = field(default_factory=dict)
 
     @classmethod
     def from_dict(cls, content: Dict[str, Any]) -> "Live":
         """What `dataclasses.asdict` made of one, read back from JSON."""
-        return cls(settings.Settings.from_dict(content["settings"]), content["access"], content["owners"])
+        installed = {name: Extension(**each) for name, each in content["extensions"].items()}
+        return cls(settings.Settings.from_dict(content["settings"]), content["access"], content["owners"], installed)
 
 
 def beside(
@@ -121,7 +133,8 @@ def fill(
     with journal.step("load", backup=request.backup.name, jobs=request.jobs) as result:
         progress.say("load", f"{request.backup.name} ({size(manifest.bytes)})")
         with Observer(server, request.into, "load", manifest.census, progress):
-            shares = database.load(server, tools, request.backup, request.into, request.jobs)
+            known = known_extensions(manifest, live)
+            shares = database.load(server, tools, request.backup, request.into, request.jobs, known)
         if shares:
             result.update({name: round(seconds, 3) for name, seconds in asdict(shares).items()})
     if judged(request):
@@ -145,6 +158,12 @@ def fill(
     return _compared(server, connection, tools, request, manifest, live, journal, progress)
 
 
+def known_extensions(manifest: Manifest, live: Live) -> Dict[str, Extension]:
+    """The extensions that the backup had; of one that does not say it, those of the live database."""
+    recorded = {name: Extension(**each) for name, each in manifest.extensions.items()}
+    return recorded or live.extensions
+
+
 def judged(request: Request) -> bool:
     """Whether only its content says what the backup holds, since no manifest is beside it."""
     return request.manifest is not None and manifests.read(request.backup) is None
@@ -154,12 +173,11 @@ def read_live(
     server: Server, connection: "psycopg.Connection[Any]", tools: ClientTools, request: Request, name: str
 ) -> Live:
     """Read what is to be taken over from the live database, which has `name` at the moment."""
-    may: access.Access = {}
-    if request.application_role:
-        with server.connect(name) as live:
-            may = access.read(live, request.application_role)
+    with server.connect(name) as live:
+        may = access.read(live, request.application_role) if request.application_role else {}
+        installed = extensions.read(live)
     owners = ownership.read(server, tools, name) if judged(request) else {}
-    return Live(settings.read(connection, name), may, owners)
+    return Live(settings.read(connection, name), may, owners, installed)
 
 
 def worded_here(server: Server, tools: ClientTools, request: Request, manifest: Manifest, live: Live) -> Manifest:
@@ -176,7 +194,7 @@ def worded_here(server: Server, tools: ClientTools, request: Request, manifest: 
         dump = Path(directory) / "schema.sql"
         if not schema_only.write(request.backup, tools, dump):
             return manifest
-        trial = round_trip.Request(request.live, request.live, dump)
+        trial = round_trip.Request(request.live, request.live, dump, extensions=known_extensions(manifest, live))
         if judged(request):
             trial = replace(trial, settle=lambda name: ownership.settle(server, tools, name, live.owners))
         trip = round_trip.run(server, tools, trial)
@@ -230,13 +248,19 @@ def _compared(
         found = compare(server, tools, request, manifest, live.access)
         oid = database.oid_of(connection, request.into)
         result.update(oid=oid, rows=found.rows, tables=len(found.tables))
+        with server.connect(request.into) as restored:
+            notes = extensions.changes(known_extensions(manifest, live), extensions.read(restored))
+        if tools and manifest.made_by != round_trip.versions(tools, found.server_version):
+            notes.append("Definitions were compared by name alone: the backup was made with other versions.")
+        result["notes"] = notes
     progress.say("compare", "equal to the manifest")
     return Restored(
         True,
         oid,
         found.rows,
         [
-            f"{request.into} holds {amount(found.rows, 'row')} in {amount(len(found.tables), 'table')}, equal to the manifest"
+            f"{request.into} holds {amount(found.rows, 'row')} in {amount(len(found.tables), 'table')}, equal to the manifest",
+            *notes,
         ],
     )
 

@@ -11,11 +11,12 @@ import secrets
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Callable, Dict, Iterator, List, Optional
+from typing import TYPE_CHECKING, Any, Callable, Dict, Iterator, List, Mapping, Optional
 
 from ansible.module_utils.rollback.errors import RollbackError
-from ansible.module_utils.rollback.postgres import beside, census, definitions, names, samples, violations
+from ansible.module_utils.rollback.postgres import beside, census, definitions, left_out, names, samples, violations
 from ansible.module_utils.rollback.postgres.client_tools import ClientTools
+from ansible.module_utils.rollback.postgres.extensions import Extension
 from ansible.module_utils.rollback.postgres.samples import Samples
 from ansible.module_utils.rollback.postgres.server import Server
 from ansible.module_utils.rollback.words import listed
@@ -45,13 +46,15 @@ _ADVICE = {
 
 @dataclass(frozen=True)
 class RoundTrip:
-    """`objects` and `definitions` are what came out (census.Census, definitions.read), by the versions in `made_by`.
+    """`objects` and `definitions` are what came out (census.Census, definitions.read), by the versions in `made_by`,
+    and `extensions` says what they consist of.
 
     Without `made_by` nothing could be tried, and `notes` says why.
     """
 
     objects: Dict[str, str] = field(default_factory=dict)
     definitions: Dict[str, str] = field(default_factory=dict)
+    extensions: Dict[str, left_out.Extension] = field(default_factory=dict)
     made_by: str = ""
     notes: List[str] = field(default_factory=list)
 
@@ -78,15 +81,15 @@ def look_at_rows(connection: "psycopg.Connection[Any]", budget_s: float) -> Live
 class Request:
     """`dump` is loaded into a database like `database`, named after `live`: the same, where that has its own name.
 
-    With `rows` the dump is a schema alone. `known` is what `beside.load` is told of the backup, and `settle` is called
-    with the name of the loaded database.
+    With `rows` the dump is a schema alone. `extensions` are those of the live database, and `settle` is called with the name
+    of the loaded one.
     """
 
     database: str
     live: str
     dump: Path
     rows: Optional[LiveRows] = None
-    known: Dict[str, Any] = field(default_factory=dict)
+    extensions: Mapping[str, Extension] = field(default_factory=dict)
     settle: Optional[Callable[[str], object]] = None
 
 
@@ -98,21 +101,21 @@ def run(server: Server, tools: ClientTools, request: Request) -> RoundTrip:
             return RoundTrip(notes=[f"Whether this backup loads was not tried: {reason}."])
         with _scratch(connection, request) as scratch:
             try:
-                beside.load(server, tools, request.dump, scratch, _JOBS, **request.known)
+                beside.load(server, tools, request.dump, scratch, _JOBS, request.extensions)
                 if request.settle:
                     request.settle(scratch)
                 with server.connect(scratch) as loaded:
                     notes = _rows_of(request.rows, loaded) if request.rows else []
                     with census.snapshot(loaded):
-                        objects = census.objects(loaded)
+                        objects, consist_of = census.objects(loaded), left_out.extensions(loaded)
                         (version,) = loaded.execute("SELECT current_setting('server_version')").fetchone() or ("",)
             except RollbackError as error:
                 raise _would_not_load(error) from error
             words = definitions.read(server, tools, scratch)
-    return RoundTrip(objects, words, versions(tools, version.split()[0]), notes)
+    return RoundTrip(objects, words, consist_of, versions(tools, version.split()[0]), notes)
 
 
-def left_out(live: Dict[str, str], loaded: Dict[str, str]) -> List[str]:
+def not_loaded(live: Dict[str, str], loaded: Dict[str, str]) -> List[str]:
     """Return sentences about objects of the live database that its dump does not bring back, by the names of a census."""
     missing = sorted(live.keys() - loaded.keys())
     invalid = [name for name in missing if name.startswith("index ")]
@@ -184,8 +187,5 @@ def _would_not_load(error: RollbackError) -> RollbackError:
 
 def _advice_for(said: str) -> str:
     if "in function" in said or "empty search_path" in said:
-        return (
-            "A dump is loaded with an empty search_path, and the function names something without its schema: qualify the name,"
-            " or ALTER FUNCTION … SET search_path = …; then take the backup again."
-        )
+        return violations.QUALIFY
     return FIX

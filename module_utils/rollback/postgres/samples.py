@@ -10,6 +10,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, List, NamedTuple
 
+from ansible.module_utils.rollback.postgres.event_triggers import event_triggers_off
 from ansible.module_utils.rollback.postgres.violations import names_nothing, words
 
 with suppress(ImportError):  # the module that uses this says so
@@ -92,7 +93,7 @@ def take(connection: "psycopg.Connection[Any]") -> Samples:
 def put_in(connection: "psycopg.Connection[Any]", samples: Samples) -> Tried:
     """Load the samples as a dump would, and refresh the materialized views, in a transaction that is rolled back."""
     tried = Tried()
-    with connection.transaction(force_rollback=True):
+    with event_triggers_off(connection), connection.transaction(force_rollback=True):
         connection.execute("SELECT set_config('search_path', '', true)")
         for schema, table in connection.execute(_WITH_TRIGGERS).fetchall():
             connection.execute(sql.SQL("ALTER TABLE {} DISABLE TRIGGER USER").format(sql.Identifier(schema, table)))

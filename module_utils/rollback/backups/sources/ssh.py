@@ -14,7 +14,7 @@ import shutil
 import socket
 import subprocess
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
 from typing import Any, Callable, Dict, List, Optional, Tuple
@@ -35,9 +35,9 @@ class Login:
     host: str
     port: int = 22
     user: str = ""
-    password: str = ""
-    private_key: str = ""
-    passphrase: str = ""
+    password: str = field(default="", repr=False)
+    private_key: str = field(default="", repr=False)
+    passphrase: str = field(default="", repr=False)
     key_file: str = ""
     known_hosts: str = ""
 
