@@ -22,6 +22,7 @@ from psycopg import sql
 
 VERSIONS = (15, 16, 18)
 DIRECTORY = Path(__file__).with_name("packs")
+_SCHEMA = "CREATE SCHEMA {0} AUTHORIZATION {1}; SET search_path = {0}, public"
 _KIND = re.compile(r"^-- kind: (?P<name>.+?)(?P<marks>(?: \[[^\]]+\])*)$", re.MULTILINE)
 
 
@@ -55,7 +56,7 @@ class Pack:
             if "superuser" not in kind.marks:
                 connection.execute(f"SET ROLE {OWNER}")
             if "no schema" not in kind.marks:
-                connection.execute(sql.SQL("CREATE SCHEMA {0}; SET search_path = {0}, public").format(schema))
+                connection.execute(sql.SQL(_SCHEMA).format(schema, sql.Identifier(OWNER)))
             for statement in kind.statements.split("\n;;\n"):  # where one transaction may not hold all of them
                 fails = "fails at the end" in kind.marks and kind.statements.endswith(statement)
                 with suppress(psycopg.errors.UniqueViolation) if fails else nullcontext():

@@ -11,6 +11,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 PREPARE = """
+GRANT CREATE ON SCHEMA public TO app_owner;
+SET ROLE app_owner;
 CREATE TYPE public.mood AS ENUM ('low', 'it''s fine', 'high');
 CREATE TYPE public.pair AS (a integer, b text);
 CREATE FUNCTION public.is_even(integer) RETURNS boolean LANGUAGE sql IMMUTABLE AS 'SELECT $1 % 2 = 0';
@@ -18,8 +20,6 @@ CREATE FUNCTION public.joined(a text, b text DEFAULT 'x', VARIADIC rest text[] D
   LANGUAGE sql IMMUTABLE AS 'SELECT a || b';
 CREATE FUNCTION public.shown(a text, b text DEFAULT 'x', c text DEFAULT 'y') RETURNS text LANGUAGE sql IMMUTABLE AS 'SELECT a || b || c';
 CREATE TABLE public.other (id integer PRIMARY KEY, word varchar(40));
-GRANT CREATE ON SCHEMA public TO app_owner;
-ALTER TABLE public.other OWNER TO app_owner;
 """
 COLUMNS = """
 id integer, n integer, small smallint, big bigint, amount numeric(10,2), ratio double precision, name varchar(40), code char(3),

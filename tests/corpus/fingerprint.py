@@ -88,8 +88,8 @@ WHERE relkind IN ('r', 'm', 'S') AND (relkind <> 'm' OR relispopulated)
   AND nspname NOT IN ('pg_catalog', 'information_schema', 'pg_toast')"""
 OUTSIDE = """
 SELECT datdba::regrole::text, datacl::text, datconnlimit, encoding, datcollate, datctype, to_jsonb(d) ->> 'datlocprovider',
-  shobj_description(oid, 'pg_database'), (SELECT array_agg((setrole, setconfig)::text ORDER BY setrole)
-  FROM pg_db_role_setting WHERE setdatabase = d.oid) FROM pg_database d WHERE datname = current_database()"""
+  shobj_description(oid, 'pg_database'), (SELECT array_agg((setrole, setting)::text ORDER BY setrole, setting)
+  FROM pg_db_role_setting, unnest(setconfig) setting WHERE setdatabase = d.oid) FROM pg_database d WHERE datname = current_database()"""
 SETTINGS = "SET search_path = pg_catalog; SET TimeZone = 'UTC'; SET IntervalStyle = 'postgres'; SET DateStyle = 'ISO'; SET xmloption = content"
 
 
@@ -183,15 +183,16 @@ def _rows(
                 row[column] = _named(row[column], lambda value, target=target: names.get((target, value), value))
         if acl and row.get(acl):
             row[acl] = sorted(row[acl])
+        if row.get("typtype") == "m":
+            row.pop("typowner")  # of whoever makes the range: before 17 no statement changes it, and no dump has one
         if "polroles" in row:
             row["polroles"] = sorted(row["polroles"])
         row.pop("oid", None)
         identity = names.get((name, oid), oid)
         line = f"{name} {_text([identity, row])}"
         # TOAST tables are made by the server when it sees fit.
-        if '"pg_toast' not in line[: len(name) + 14] and row.get(first if not has_oid else "relnamespace") != 99:
-            if not (isinstance(row.get(first), str) and row[first].startswith("pg_toast.")):
-                rows.append(line)
+        if not str(row.get(first, identity) if oid is None else identity).startswith("pg_toast."):
+            rows.append(line)
     return rows
 
 
@@ -208,7 +209,8 @@ def _named(value: Any, name: Callable[[int], Any]) -> Any:
     if isinstance(value, list):
         return [_named(item, name) for item in value]
     if isinstance(value, str) and value.replace(" ", "").isdigit():
-        return [_named(int(item), name) for item in value.split()]
+        named = [name(int(item)) for item in value.split()]
+        return named if len(named) != 1 else named[0]
     return name(value) if isinstance(value, int) else value
 
 

@@ -73,6 +73,15 @@ class Ground:
         dumped = subprocess.run(dump, capture_output=True, check=True).stdout
         loaded = subprocess.run(load, input=dumped, capture_output=True, check=False)
         assert loaded.returncode == 0, loaded.stderr.decode()
+        self._complete(database, into)
+
+    def _complete(self, database: str, trip: str) -> None:
+        """What a dump does not say, and a restore has to keep: owners of extensions, and that there is no schema public."""
+        with self.connect(database) as live, self.connect(trip) as copy:
+            for name, owner in live.execute("SELECT extname, extowner::int8 FROM pg_extension"):
+                copy.execute("UPDATE pg_extension SET extowner = %s WHERE extname = %s", [owner, name])
+            if not live.execute("SELECT FROM pg_namespace WHERE nspname = 'public'").fetchone():
+                copy.execute("DROP SCHEMA public")
 
 
 @contextmanager

@@ -61,6 +61,11 @@ def live(request: pytest.FixtureRequest, server_of: Callable[[int], Ground]) -> 
         ground.drop(name, trip)
 
 
+def agree(expected: Counter[str], found: Counter[str]) -> None:
+    if different := fingerprint.differences(expected, found):
+        pytest.fail("\n".join(different), pytrace=False)
+
+
 def of(ground: Ground, database: str) -> Counter[str]:
     with ground.connect(database) as connection:
         return fingerprint.of(connection)
@@ -91,14 +96,14 @@ def test_a_pack_survives_backup_restore_and_undo(live: Live, backup_format: str,
         with server.connect() as connection:
             request = restore.Request(live=live.name, into=into, backup=backup, application_role=OWNER)
             restore.beside(server, connection, tools, request, NoJournal())
-            assert fingerprint.differences(live.after_round_trip, of(ground, into)) == []
+            agree(live.after_round_trip, of(ground, into))
             assert outside(ground, into) == outside(ground, live.name)
 
             oids = oid_of(connection, live.name), oid_of(connection, into)
             swap.perform(connection, swap.Swap(live.name, into, aside, *oids))
-            assert fingerprint.differences(live.after_round_trip, of(ground, live.name)) == []
+            agree(live.after_round_trip, of(ground, live.name))
             swap.perform(connection, swap.Swap(live.name, aside, into, *reversed(oids)))
-        assert fingerprint.differences(live.holds, of(ground, live.name)) == []
+        agree(live.holds, of(ground, live.name))
     finally:
         ground.drop(into, aside)
 

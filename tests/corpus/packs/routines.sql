@@ -34,7 +34,7 @@ CREATE VIEW v AS SELECT row_number() OVER (PARTITION BY b ORDER BY a DESC NULLS 
 -- kind: common table expressions
 CREATE TABLE t (id integer, parent integer, name varchar(10));
 CREATE VIEW v AS WITH a AS MATERIALIZED (SELECT * FROM t), b (x) AS NOT MATERIALIZED (SELECT id FROM a) SELECT * FROM b WHERE x > 1;
-CREATE VIEW tree AS WITH RECURSIVE r AS (SELECT id, 1 AS depth FROM t WHERE parent IS NULL UNION ALL SELECT t.id, depth + 1 FROM t JOIN r ON t.parent = r.id) SEARCH DEPTH FIRST BY id SET way CYCLE id SET looped TO 'y' DEFAULT 'n' USING path SELECT id, depth, looped FROM r ORDER BY way;
+CREATE VIEW tree AS WITH RECURSIVE r AS (SELECT id, 1 AS depth FROM t WHERE parent IS NULL UNION ALL SELECT t.id, depth + 1 FROM t JOIN r ON t.parent = r.id) SEARCH DEPTH FIRST BY id SET way CYCLE id SET looped USING path SELECT id, depth, looped FROM r ORDER BY way;
 CREATE RECURSIVE VIEW counted (n) AS VALUES (1) UNION SELECT n + 1 FROM counted WHERE n < 10;
 -- kind: grouping
 CREATE TABLE t (a integer, b text, c numeric);
@@ -94,8 +94,6 @@ CREATE FUNCTION poly2(anycompatible, anycompatiblearray, anyrange) RETURNS anyco
 CREATE FUNCTION overloaded(integer) RETURNS integer LANGUAGE sql AS 'SELECT 1'; CREATE FUNCTION overloaded(text) RETURNS integer LANGUAGE sql AS 'SELECT 2';
 CREATE FUNCTION defaults(a timestamptz DEFAULT now(), b text[] DEFAULT ARRAY['x'], c numeric DEFAULT 1.50, d double precision DEFAULT 1e-07) RETURNS void LANGUAGE sql AS '';
 CREATE FUNCTION refers_to_what_is_not_there() RETURNS integer LANGUAGE plpgsql AS 'BEGIN RETURN (SELECT x FROM nowhere); END';
--- kind: leakproof cannot be made by others [superuser]
-CREATE FUNCTION f() RETURNS integer LANGUAGE sql LEAKPROOF AS 'SELECT 1';
 -- kind: sql bodies
 CREATE TABLE t (a integer, b varchar(10), c integer DEFAULT 3); CREATE SEQUENCE s;
 CREATE FUNCTION returned(x integer) RETURNS boolean RETURN x IN (1, 2) AND x IS DISTINCT FROM 3;
@@ -147,9 +145,6 @@ CREATE TABLE t (a integer); CREATE POLICY p ON t USING (a > 1);
 CREATE FUNCTION step(integer, integer) RETURNS integer LANGUAGE sql IMMUTABLE AS 'SELECT $1 + $2';
 CREATE AGGREGATE total(integer) (SFUNC = step, STYPE = integer, INITCOND = '0', COMBINEFUNC = step, PARALLEL = SAFE);
 CREATE AGGREGATE moving(integer) (SFUNC = int4pl, STYPE = integer, MSFUNC = int4pl, MINVFUNC = int4mi, MSTYPE = integer, SORTOP = >);
--- kind: aggregates of sets [superuser]
-CREATE AGGREGATE middle(float8 ORDER BY anyelement) (SFUNC = ordered_set_transition, STYPE = internal, FINALFUNC = percentile_disc_final, FINALFUNC_EXTRA);
-CREATE TABLE t (a integer); CREATE VIEW v AS SELECT middle(0.5) WITHIN GROUP (ORDER BY a) FROM t;
 -- kind: operators
 CREATE FUNCTION same(text, text) RETURNS boolean LANGUAGE sql IMMUTABLE AS 'SELECT lower($1) = lower($2)'; CREATE FUNCTION neg(text) RETURNS text LANGUAGE sql IMMUTABLE AS 'SELECT reverse($1)';
 CREATE OPERATOR === (FUNCTION = same, LEFTARG = text, RIGHTARG = text, COMMUTATOR = ===, NEGATOR = !==, RESTRICT = eqsel, JOIN = eqjoinsel, HASHES, MERGES);
@@ -196,5 +191,3 @@ CREATE TABLE t (a integer CHECK (is_known(a)), b integer DEFAULT length('abc'));
 CREATE TABLE t (a integer PRIMARY KEY, b text, c integer); CREATE TABLE u (a integer) PARTITION BY LIST (a); CREATE TABLE u_1 PARTITION OF u FOR VALUES IN (1);
 CREATE PUBLICATION empty; CREATE PUBLICATION rooted FOR TABLE u WITH (publish_via_partition_root = true, publish = 'insert, truncate');
 CREATE PUBLICATION filtered FOR TABLE t (a, b) WHERE (a > 1 AND (b = 'x' OR b IS NULL)), TABLE ONLY u WITH (publish = 'insert');
--- kind: publications by everything [superuser]
-CREATE TABLE t (a integer); CREATE PUBLICATION of_schema FOR TABLES IN SCHEMA "publications by everything"; CREATE PUBLICATION of_all FOR ALL TABLES WITH (publish = 'delete');

@@ -1,10 +1,5 @@
 -- What only a superuser can make, and only a superuser can load.
 -- operator: superuser
--- kind: event triggers [superuser]
-CREATE TABLE log (what text, at timestamptz DEFAULT now());
-CREATE FUNCTION f() RETURNS event_trigger LANGUAGE plpgsql AS $$ BEGIN INSERT INTO "event triggers".log (what) VALUES (tg_tag); END $$;
-CREATE EVENT TRIGGER watches ON ddl_command_end WHEN TAG IN ('CREATE TABLE', 'ALTER TABLE') EXECUTE FUNCTION f(); CREATE EVENT TRIGGER off ON sql_drop EXECUTE FUNCTION f(); ALTER EVENT TRIGGER off DISABLE; CREATE EVENT TRIGGER always ON table_rewrite EXECUTE FUNCTION f(); ALTER EVENT TRIGGER always ENABLE ALWAYS; COMMENT ON EVENT TRIGGER watches IS 'w';
-CREATE TABLE seen (a integer); INSERT INTO seen VALUES (1);
 -- kind: functions in c [superuser]
 CREATE FUNCTION f(internal) RETURNS internal LANGUAGE internal AS 'int4_sum'; CREATE FUNCTION i(integer, integer) RETURNS integer LANGUAGE internal IMMUTABLE STRICT AS 'int4pl'; CREATE FUNCTION support(integer) RETURNS integer LANGUAGE sql SUPPORT generate_series_int4_support AS 'SELECT 1';
 -- kind: base types [superuser]
@@ -20,7 +15,8 @@ CREATE FOREIGN TABLE t (a integer OPTIONS (col 'x') NOT NULL, b text DEFAULT 'y'
 -- kind: access methods [superuser]
 CREATE ACCESS METHOD own TYPE TABLE HANDLER heap_tableam_handler; CREATE TABLE t (a integer) USING own; INSERT INTO t VALUES (1); CREATE ACCESS METHOD tree TYPE INDEX HANDLER bthandler;
 -- kind: languages [superuser]
-CREATE TRUSTED LANGUAGE mine HANDLER plpgsql_call_handler INLINE plpgsql_inline_handler VALIDATOR plpgsql_validator; CREATE FUNCTION f() RETURNS integer LANGUAGE mine AS 'BEGIN RETURN 1; END'; REVOKE USAGE ON LANGUAGE mine FROM PUBLIC; GRANT USAGE ON LANGUAGE mine TO app_owner WITH GRANT OPTION; COMMENT ON LANGUAGE mine IS 'l'; REVOKE USAGE ON LANGUAGE plpgsql FROM PUBLIC; GRANT USAGE ON LANGUAGE plpgsql TO app_owner;
+CREATE FUNCTION handler() RETURNS language_handler LANGUAGE c AS '$libdir/plpgsql', 'plpgsql_call_handler'; CREATE FUNCTION inline(internal) RETURNS void LANGUAGE c AS '$libdir/plpgsql', 'plpgsql_inline_handler'; CREATE FUNCTION valid(oid) RETURNS void LANGUAGE c AS '$libdir/plpgsql', 'plpgsql_validator';
+CREATE TRUSTED LANGUAGE mine HANDLER handler INLINE inline VALIDATOR valid; CREATE FUNCTION f() RETURNS integer LANGUAGE mine AS 'BEGIN RETURN 1; END'; REVOKE USAGE ON LANGUAGE mine FROM PUBLIC; GRANT USAGE ON LANGUAGE mine TO app_owner WITH GRANT OPTION; COMMENT ON LANGUAGE mine IS 'l'; REVOKE USAGE ON LANGUAGE plpgsql FROM PUBLIC; GRANT USAGE ON LANGUAGE plpgsql TO app_owner;
 -- kind: transforms [superuser]
 CREATE FUNCTION to_sql(internal) RETURNS integer LANGUAGE internal IMMUTABLE AS 'int4_sum'; CREATE FUNCTION from_sql(internal) RETURNS internal LANGUAGE internal IMMUTABLE AS 'int4_sum'; CREATE TRANSFORM FOR integer LANGUAGE plpgsql (FROM SQL WITH FUNCTION from_sql(internal), TO SQL WITH FUNCTION to_sql(internal)); CREATE FUNCTION f(integer) RETURNS integer TRANSFORM FOR TYPE integer LANGUAGE plpgsql AS 'BEGIN RETURN 1; END';
 -- kind: text search templates [superuser]
@@ -33,3 +29,17 @@ CREATE TABLE t (a integer); INSERT INTO t VALUES (1), (2); ALTER TABLE t ENABLE 
 CREATE TABLE t (a integer); CREATE FUNCTION f() RETURNS integer LANGUAGE sql SECURITY DEFINER AS 'SELECT 1'; ALTER TABLE t OWNER TO postgres; ALTER FUNCTION f OWNER TO mighty;
 -- kind: catalogue privileges [superuser]
 GRANT SELECT ON pg_catalog.pg_authid TO auditor; REVOKE SELECT ON pg_catalog.pg_proc FROM PUBLIC; GRANT SELECT (rolname) ON pg_catalog.pg_authid TO reader; GRANT EXECUTE ON FUNCTION pg_catalog.pg_ls_dir(text) TO auditor; GRANT USAGE ON SCHEMA information_schema TO auditor; GRANT SELECT ON pg_catalog.pg_proc TO PUBLIC;
+-- kind: aggregates of sets [superuser]
+CREATE AGGREGATE middle(float8 ORDER BY anyelement) (SFUNC = ordered_set_transition, STYPE = internal, FINALFUNC = percentile_disc_final, FINALFUNC_EXTRA);
+CREATE TABLE t (a integer); CREATE VIEW v AS SELECT middle(0.5) WITHIN GROUP (ORDER BY a) FROM t;
+-- kind: publications by everything [superuser]
+CREATE TABLE t (a integer); CREATE PUBLICATION of_schema FOR TABLES IN SCHEMA "publications by everything"; CREATE PUBLICATION of_all FOR ALL TABLES WITH (publish = 'delete');
+-- kind: leakproof functions [superuser]
+CREATE FUNCTION f() RETURNS integer LANGUAGE sql LEAKPROOF AS 'SELECT 1';
+-- kind: revoked from owners
+CREATE TABLE t (a integer); INSERT INTO t VALUES (1); REVOKE ALL ON t FROM app_owner; CREATE SEQUENCE s; REVOKE ALL ON SEQUENCE s FROM app_owner; CREATE TABLE u (a integer); GRANT SELECT ON u TO reader; CREATE MATERIALIZED VIEW m AS SELECT * FROM u; REVOKE SELECT ON m FROM app_owner; REVOKE ALL ON SCHEMA "revoked from owners" FROM app_owner;
+-- kind: vector [16 18] [superuser]
+CREATE EXTENSION vector;
+CREATE TABLE t (v vector(3));
+INSERT INTO t VALUES ('[1e-07,2,-3]');
+CREATE INDEX ON t USING hnsw (v vector_l2_ops) WITH (m = 8);

@@ -110,8 +110,3 @@ CREATE VIEW v AS SELECT tableoid::regclass AS of, ctid, xmin::text = '0' AS froz
 -- kind: wide rows
 CREATE TABLE t (id integer, big text, raw bytea);
 INSERT INTO t SELECT n, repeat(md5(n::text), 2000), decode(repeat(md5(n::text), 500), 'hex') FROM generate_series(1, 20) n;
--- kind: vector [16 18] [superuser]
-CREATE EXTENSION vector SCHEMA public;
-CREATE TABLE t (v public.vector(3));
-INSERT INTO t VALUES ('[1e-07,2,-3]');
-CREATE INDEX ON t USING hnsw (v public.vector_l2_ops) WITH (m = 8);
