@@ -7,6 +7,8 @@ module: database_backup
 short_description: Dump a database, prove the dump, and write its manifest
 description:
   - Census and dump see one snapshot; the dump is read back whole, and gets its name only if it holds exactly those rows.
+  - It is loaded on trial into an empty database, whole or, of a large one, its schema and some rows. A dump that would not
+    load is refused by the name of what stops it.
   - Runs beside the application and blocks nobody.
 options:
   dsn:
@@ -104,6 +106,11 @@ manifest:
   returned: success
   type: dict
   sample: {backup: backup_pre_v1.1.0_20261122_030100.dump, format: custom, created_at: "2026-11-22T03:01:00.000Z"}
+obstacles:
+  description: What would stop a restore of this database here, in sentences, each with the way out.
+  returned: success
+  type: list
+  elements: str
 actions:
   description: What was done, or would be.
   returned: success
@@ -117,7 +124,7 @@ from ansible.module_utils.rollback import module
 from ansible.module_utils.rollback.backups import create, names, scan
 from ansible.module_utils.rollback.backups.create import Request
 from ansible.module_utils.rollback.census import DEFAULT_VERSION_TABLE
-from ansible.module_utils.rollback.postgres import client_tools
+from ansible.module_utils.rollback.postgres import client_tools, obstacles
 from ansible.module_utils.rollback.postgres.server import ARGUMENTS, Server
 from ansible.module_utils.rollback.words import amount, size
 
@@ -159,14 +166,17 @@ def take(params, check_mode):
     )
     if check_mode:
         action = f"would dump {request.database} with pg_dump {tools} into {request.directory}"
-        return {"changed": True, "path": "", "manifest": {}, "actions": [action]}
+        return {"changed": True, "path": "", "manifest": {}, "obstacles": [], "actions": [action]}
     manifest = create.create(server, tools, request)
+    with server.connect(request.database) as connection:
+        stops = obstacles.find(connection, request.database)
     counted = f"{amount(manifest.census.rows, 'row')} in {amount(len(manifest.census.tables), 'table')}"
-    action = f"dumped {counted} into {manifest.backup} ({size(manifest.bytes)}) and read it back"
+    action = f"dumped {counted} into {manifest.backup} ({size(manifest.bytes)}), read it back{' and loaded it on trial' if manifest.made_by else ''}"
     return {
         "changed": True,
         "path": str(request.directory / manifest.backup),
         "manifest": manifest.as_dict(),
+        "obstacles": stops,
         "actions": [action],
     }
 

@@ -125,6 +125,8 @@ def count(params, check_mode):
         notes = obstacles.notes(connection) if params["obstacles"] else []
         carried = marker.read(connection, params["database"])
     if params["obstacles"]:
+        with server.connect() as connection:  # the one from which settings are carried over
+            stops += obstacles.of_settings(connection, params["database"])
         more_stops, more_notes = pools.look(pools.of(params["pools"], params["database"]))
         stops, notes = stops + more_stops, notes + more_notes
     return {

@@ -95,7 +95,7 @@ from ansible.module_utils.rollback import module, verification
 from ansible.module_utils.rollback.backups import manifest as manifests
 from ansible.module_utils.rollback.census import DEFAULT_VERSION_TABLE
 from ansible.module_utils.rollback.journal import journal_in
-from ansible.module_utils.rollback.postgres import census
+from ansible.module_utils.rollback.postgres import access, census
 from ansible.module_utils.rollback.postgres.server import ARGUMENTS, Server
 
 ARGUMENT_SPEC = {
@@ -142,6 +142,8 @@ def look(params):
             name for name, table in (expected or found).tables.items() if table.readable and name in found.tables
         ]
         refused = census.read_as(connection, role, readable) if role else []
+        if role and manifest and manifest.access:
+            refused += access.lost(manifest.access, access.read(connection, role), role)
     return verification.of_database(found, params["heads"], expected, params["oid"] or None, refused, role)
 
 

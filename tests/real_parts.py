@@ -93,6 +93,13 @@ def postgres_of_wheel(subdirectory: str, major: int) -> Found | None:
     return postgres_in(Path(spec.origin).parent / subdirectory / "bin", major) if spec and spec.origin else None
 
 
+def extensions_of_debian(*names: str) -> Found | None:
+    """Extensions of Debian's PostgreSQL 15: those whose control file is there, or the library of those that are no more than one."""
+    share, lib = Path("/usr/share/postgresql/15/extension"), Path("/usr/lib/postgresql/15/lib")
+    there = [name for name in names if (share / f"{name}.control").exists() or (lib / f"{name}.so").exists()]
+    return Found(", ".join(there), lib) if len(there) == len(names) else None
+
+
 def own_file_system() -> Found | None:
     """Whether a tmpfs can be mounted here; told by mounting one."""
     with tempfile.TemporaryDirectory() as directory:
@@ -132,6 +139,20 @@ PARTS = (
         "a distribution's own packages, and the version of the rollback plan",
         lambda: postgres_in(Path("/usr/lib/postgresql/15/bin"), 15),
         "apt-get install postgresql-15",
+    ),
+    Part(
+        "postgis15",
+        "PostGIS of Debian's PostgreSQL 15",
+        "an extension that keeps tables of its own",
+        lambda: extensions_of_debian("postgis"),
+        "apt-get install postgresql-15-postgis-3",
+    ),
+    Part(
+        "extensions15",
+        "other people's extensions of Debian's PostgreSQL 15",
+        "allow lists, jobs, partitions and audits that extensions keep",
+        lambda: extensions_of_debian("pgaudit", "pg_partman", "pgextwlist", "pg_cron"),
+        "apt-get install postgresql-15-pgaudit postgresql-15-partman postgresql-15-pgextwlist postgresql-15-cron",
     ),
     Part(
         "zstd",

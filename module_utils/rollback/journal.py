@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Dict, Iterator, List, Optional
 
-from ansible.module_utils.rollback import clock, durable
+from ansible.module_utils.rollback import clock, durable, sealed
 from ansible.module_utils.rollback.errors import RollbackError
 
 FILE_NAME = "journal.jsonl"
@@ -109,7 +109,7 @@ class Journal:
         try:
             yield result
         except BaseException as error:
-            self.append("failed", name, error=str(error).strip() or type(error).__name__)
+            self.append("failed", name, error=sealed.redacted(str(error).strip()) or type(error).__name__)
             raise
         self.append("done", name, **result)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import traceback
 from typing import Any, Callable, Dict, Tuple, Type
 
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
@@ -39,7 +41,7 @@ def run(argument_spec: Dict[str, Any], work: Work, needs_psycopg: bool = False, 
 
 
 def _of_postgres(error: Exception) -> str:
-    """A sentence for an error that nothing else has words for, with the object that PostgreSQL names beside it."""
+    """A sentence for an error that nothing else has words for, with what it was about, and where we met it."""
     said = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
     diag = getattr(error, "diag", None)
     named = [
@@ -50,7 +52,9 @@ def _of_postgres(error: Exception) -> str:
         )
         if name and name not in said
     ]
+    ours = [frame for frame in traceback.extract_tb(error.__traceback__) if "/module_utils/rollback/" in frame.filename]
+    step = [f"in {os.path.basename(frame.filename)[:-3]}.{frame.name}" for frame in ours[-1:]]
     state = getattr(error, "sqlstate", None)
     context = str(getattr(diag, "context", None) or "").splitlines()[:1]
-    beside = ", ".join([*named, *context, *([f"SQLSTATE {state}"] if state else [])])
+    beside = ", ".join([*named, *context, *step, *([f"SQLSTATE {state}"] if state else [])])
     return f"PostgreSQL refused: {said}{f' ({beside})' if beside else ''}."

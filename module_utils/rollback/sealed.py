@@ -24,8 +24,8 @@ _MASK = "***"
 # Under such names values are secrets; the other variables of an environment are not.
 _TELLING = re.compile(r"pass|pwd|secret|token|key|ur[il]|dsn|auth|cred", re.IGNORECASE)
 _NAME = re.compile(r"[a-z_][a-z0-9_]*")
-# The last @ before the path ends the password, so that one with an @ inside is gone as a whole.
-_IN_URL = re.compile(r"(://[^:/@\s]*:)[^/\s'\"]*@")
+# The last @ before the path ends the password, so that one with an @ inside is gone as a whole; and one may have a / inside.
+_IN_URL = re.compile(r"(://[^:/@\s]*:)(?:[^/\s'\"]*|[^@\s]*)@")
 _IN_CONNINFO = re.compile(r"(\b(?:ssl)?password\s*=\s*)('(?:[^'\\]|\\.)*'|[^\s'\"]+)", re.IGNORECASE)
 
 # What this module was given as secrets, and what openly.

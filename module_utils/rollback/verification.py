@@ -24,7 +24,7 @@ def of_database(
     expected_heads: List[str],
     expected: Optional[Census],
     expected_oid: Optional[int],
-    refused_reads: List[str],
+    refused: List[str],
     role: Optional[str],
 ) -> List[Check]:
     """Checks of a database that serves: its identity, revision, schema, rows, and what the application may read.
@@ -49,16 +49,21 @@ def of_database(
             )
         )
     if role:
-        checks.append(
-            Check(
-                "access",
-                not refused_reads,
-                listed(refused_reads) if refused_reads else f"{role} may read what it could before",
-            )
-        )
+        checks.append(_access(found, refused, role))
     if expected:
         checks += [*([_schema(expected, found)] if expected.objects else []), _rows(expected, found)]
     return checks
+
+
+def _access(found: Census, refused: List[str], role: str) -> Check:
+    """`refused` is what the role could do before. A role that may read nothing at all is no application's."""
+    readable = sum(1 for table in found.tables.values() if table.readable)
+    if refused:
+        return Check("access", False, listed(refused))
+    tables = amount(len(found.tables), "table")
+    if found.tables and not readable:
+        return Check("access", False, f"{role} may read none of {tables}")
+    return Check("access", True, f"{role} may read {readable} of {tables}, and do what it could before")
 
 
 def _schema(expected: Census, found: Census) -> Check:

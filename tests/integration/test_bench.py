@@ -30,6 +30,12 @@ def figures(*options, bench="restore_outage"):
     return measured(bench, "--size", "10MB", *options)
 
 
+def test_the_trial_of_a_backup_is_measured():
+    found = figures("--rounds", "1", bench="backup")
+    assert found["trial_s"] > 0
+    assert found["trial_ratio"] == pytest.approx(found["trial_s"] / found["alone_s"], rel=0.01)
+
+
 def test_the_outage_of_every_way_is_measured():
     found = figures("--rounds", "1")
     assert {"outage_ratio", "total_ratio", "custom_ratio"} <= found.keys()

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import psycopg
 import pytest
 import real_parts
 import zstandard
@@ -221,6 +222,28 @@ def test_what_shows_only_behind_the_first_rows_goes_to_psql_too(awkward, awkward
     assert loaded_in_parallel == [INTO]  # begun, and left to psql
     assert text(awkward, tmp_path, INTO) == text(awkward, tmp_path, BY_PSQL)
     assert awkward.content(INTO)["tables"]["public.more"][0] == 1
+
+
+@pytest.mark.parametrize("awkward", ["postgres"], indirect=True)
+@pytest.mark.parametrize("cause", [psycopg.errors.DeadlockDetected, psycopg.errors.UndefinedTable])
+def test_what_may_be_of_several_connections_is_loaded_again_over_one(awkward, awkward_dump, monkeypatch, cause):
+    real, asked = parallel_load.load, []
+
+    def load_once(server, database, blocks, jobs, known):
+        asked.append(jobs)
+        real(server, database, blocks, jobs, known)
+        if jobs > 1:
+            raise RollbackError("Loading failed") from cause("they met")
+
+    monkeypatch.setattr(parallel_load, "load", load_once)
+    if cause is psycopg.errors.UndefinedTable:
+        with pytest.raises(RollbackError, match="Loading failed"):
+            load(awkward, awkward_dump)
+        assert asked == [3]
+        return
+    load(awkward, awkward_dump)
+    assert asked == [3, 1]
+    assert awkward.content(INTO)["tables"] == awkward.content("awkward")["tables"]
 
 
 @pytest.fixture(scope="module")

@@ -1,6 +1,7 @@
 import pytest
 
 from ansible.module_utils.rollback.backups import dump_reader
+from ansible.module_utils.rollback.errors import RollbackError
 
 HEAD = b"--\n-- PostgreSQL database dump\n--\n\n-- Dumped from database version 15.18 (Debian 15.18-1)\n-- Dumped by pg_dump version 18.4\n\n"
 TAIL = b"\n--\n-- PostgreSQL database dump complete\n--\n\n"
@@ -35,7 +36,6 @@ def test_a_whole_dump_is_recognised_with_its_versions():
             "public.notes",
             6,
         ),
-        (b"COPY public.leads (id) FROM stdin;\r\n1\r\n\\.\r\n", "public.leads", 1),
     ],
 )
 def test_rows_are_counted_up_to_the_end_of_copy(copy, table, rows):
@@ -43,6 +43,13 @@ def test_rows_are_counted_up_to_the_end_of_copy(copy, table, rows):
     assert facts.rows == {table: rows}
     assert facts.complete
     assert not facts.found
+
+
+@pytest.mark.parametrize("end", [b"\\.\r\n", b"\\.x\n", b"\\.\r", b"\\. \n"])
+def test_a_line_that_only_looks_like_the_end_of_rows_is_refused(end):
+    """psql takes some of them for the end, and the server others."""
+    with pytest.raises(RollbackError, match=r"begins with \\\. and does not end there"):
+        read(b"COPY public.leads (id) FROM stdin;\n1\n" + end + b"/*\n\\.\nDROP DATABASE app;\n*/\n")
 
 
 def test_partitions_that_load_into_one_table_are_added_up():

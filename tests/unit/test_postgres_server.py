@@ -43,14 +43,19 @@ def test_the_callers_own_settings_do_not_reach_the_tools(monkeypatch):
         monkeypatch.setenv(name, "the caller's")
     monkeypatch.setenv("HOME", "/home/x")
     bare = Server.of(DSN).environment()
-    assert {name: value for name, value in bare.items() if name.startswith("PG")} == {"PGCLIENTENCODING": "UTF8"}
+    ours = {name: value for name, value in bare.items() if name.startswith("PG")}
+    assert set(ours) == {"PGCLIENTENCODING", "PGOPTIONS"}
+    assert ours["PGCLIENTENCODING"] == "UTF8"
+    assert "the caller's" not in ours["PGOPTIONS"]
+    assert "-c statement_timeout=0 " in ours["PGOPTIONS"]
+    assert Server.of(DSN).environment("-c jit=off")["PGOPTIONS"] == f"{ours['PGOPTIONS']} -c jit=off"
     assert bare["HOME"] == "/home/x"
     assert Server.of(DSN, "hush").environment()["PGPASSWORD"] == "hush"
 
 
 def test_the_password_is_in_no_connection_string():
     server = Server.of(DSN, "hush")
-    for shown in (server.conninfo("hunter"), server.where(), server.dsn):
+    for shown in (server.conninfo("hunter"), server.where(), server.dsn, repr(server)):
         assert "hush" not in shown
     parts = dict(part.split("=") for part in server.conninfo("hunter").split())
     assert parts == {

@@ -4,6 +4,7 @@ import pytest
 from made_up import DUMP
 
 from ansible.module_utils.rollback.backups import restricted
+from ansible.module_utils.rollback.backups.preamble import NO_TIMEOUTS
 
 OLD, NEW = (15, 13), (18, 4)
 ROWS = b"COPY public.t (a) FROM stdin;\n\\restrict abc\n\\unrestrict abc\n\\.\n"
@@ -19,7 +20,14 @@ def test_which_psql_knows_restrict(version, known):
 
 def test_an_old_psql_gets_the_dump_without_what_it_does_not_know():
     dump = DUMP.replace(b"COPY", b"\\restrict abc\nCOPY", 1) + b"\\unrestrict abc\n"
-    assert b"".join(restricted.lines([dump], OLD)) == DUMP
+    assert b"".join(restricted.lines([dump], OLD)) == NO_TIMEOUTS + DUMP
+
+
+def test_a_timeout_that_only_newer_servers_know_is_left_out_and_switched_off_where_it_is_known():
+    known, newer = b"SET statement_timeout = 0;\n", b"SET transaction_timeout = 0;\nSET future_timeout = 0;\n"
+    inside = b"COMMENT ON TABLE t IS '\n" + newer + b"';\n"
+    assert b"".join(restricted.lines([known + newer + inside], OLD)) == NO_TIMEOUTS + known + inside
+    assert b"'transaction_timeout'" in NO_TIMEOUTS
 
 
 def test_a_new_psql_is_restricted_by_a_key_of_ours_and_not_by_the_dumps():
@@ -27,11 +35,20 @@ def test_a_new_psql_is_restricted_by_a_key_of_ours_and_not_by_the_dumps():
     first, *middle, last = restricted.lines([dump], NEW)
     assert first.startswith(b"\\restrict ")
     assert last == first.replace(b"\\restrict", b"\\unrestrict")
-    assert b"".join(middle) == DUMP + b"\\! id\n"
+    assert b"".join(middle) == NO_TIMEOUTS + DUMP + b"\\! id\n"
     assert next(restricted.lines([dump], NEW)) != first
 
 
-@pytest.mark.parametrize("end", [b"\n", b"\r\n"])
-def test_rows_and_strings_that_look_like_it_stay(end):
-    dump = (DUMP + ROWS + b"SELECT '\n\\restrict abc\n';\n").replace(b"\n", end)
-    assert b"".join(restricted.lines([dump], OLD)) == dump
+def test_rows_and_strings_that_look_like_it_stay():
+    dump = DUMP + ROWS + b"SELECT '\n\\restrict abc\n';\n"
+    assert b"".join(restricted.lines([dump], OLD)) == NO_TIMEOUTS + dump
+
+
+def test_event_triggers_come_last_since_they_would_fire_at_what_follows():
+    trigger = b"CREATE EVENT TRIGGER e ON sql_drop\n   EXECUTE FUNCTION f();\n"
+    comment = b"COMMENT ON EVENT TRIGGER e IS 'a\nb';\n"
+    rest = b"REFRESH MATERIALIZED VIEW v;\nSELECT '\nCREATE EVENT TRIGGER e';\n"
+    assert (
+        b"".join(restricted.lines([DUMP + trigger + comment + rest], OLD))
+        == NO_TIMEOUTS + DUMP + rest + trigger + comment
+    )

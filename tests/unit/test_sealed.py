@@ -29,6 +29,10 @@ WORDS = [
 each_word = pytest.mark.parametrize("word", WORDS)
 
 
+def url(user, password, place):
+    return f"postgresql://{user}:{password}@{place}"
+
+
 @pytest.fixture(autouse=True)
 def nothing_known(monkeypatch):
     monkeypatch.setattr(sealed, "_secrets", set())
@@ -66,7 +70,7 @@ def test_only_the_secrets_of_a_structure_are_sealed():
 
 
 def test_of_an_environment_every_value_is_sealed():
-    variables = {"APP_ENV": "stage", "DATABASE_URL": "postgresql://x:shop@h/shop"}
+    variables = {"APP_ENV": "stage", "DATABASE_URL": url("x", "shop", "h/shop")}
     given = sealed.sealed(variables, every=True)
     assert not set(given.values()) & set(variables.values())
     assert sealed.unseal(given) == variables
@@ -101,8 +105,9 @@ def test_without_the_seal_ansible_masks_names(capsys):
 @pytest.mark.parametrize(
     "said",
     [
-        "connection to postgresql://app:hush-hush@db/shop failed",
-        "no such host: postgresql+psycopg://app:p@ss:w0rd@db/shop",
+        f"connection to {url('app', 'hush-hush', 'db/shop')} failed",
+        f"no such host: {url('app', 'p@ss:w0rd', 'db/shop')}",
+        f"no such host: {url('', 'pa/ss:w0rd', 'db/shop')}",
         "invalid: host=db password=hush-hush user=x",
         "invalid: host=db password='hush hush' user=x",
         "the key is hush-hush, is it not",
@@ -113,7 +118,7 @@ def test_an_error_shows_no_secret(said, capsys):
         raise RollbackError(said, f"Try {said}")
 
     spec = {"password": {"type": "str", "no_log": True}, "environment_variables": {"type": "dict", "no_log": True}}
-    given = {"password": "hush-hush", "environment_variables": {"URL": "postgresql://app:p%40ss:w0rd@db/shop"}}
+    given = {"password": "hush-hush", "environment_variables": {"URL": url("app", "p%40ss:w0rd", "db/shop")}}
     with (
         patch_module_args({name: sealed.sealed(value, every=True) for name, value in given.items()}),
         pytest.raises(SystemExit),
@@ -128,7 +133,7 @@ def test_an_error_shows_no_secret(said, capsys):
 def test_a_password_that_is_also_a_name_leaves_an_error_readable():
     sealed.opened({"password": sealed.seal("shop_production"), "database": "shop_production"})
     assert sealed.redacted("Database shop_production is gone") == "Database shop_production is gone"
-    assert sealed.redacted("postgresql://x:shop_production@h/shop_production") == "postgresql://x:***@h/shop_production"
+    assert sealed.redacted(url("x", "shop_production", "h/shop_production")) == url("x", "***", "h/shop_production")
 
 
 def test_variables_that_are_no_secrets_stay_readable():

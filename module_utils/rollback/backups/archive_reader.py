@@ -8,6 +8,7 @@ to pg_restore. The format is that of PostgreSQL's pg_backup_archiver.c and pg_ba
 from __future__ import annotations
 
 import os
+import re
 import zlib
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -18,6 +19,7 @@ from typing import IO, Dict, Iterator, List, Optional, Tuple
 
 from ansible.module_utils.rollback.backups import dump_reader
 from ansible.module_utils.rollback.backups.dump_reader import DumpFacts
+from ansible.module_utils.rollback.backups.dump_text import END_MARKER
 
 _MAGIC, _CUSTOM = b"PGDMP", 1
 _VERSIONS = range(14, 17)  # 1.14 to 1.16: PostgreSQL 12 to 18
@@ -35,7 +37,8 @@ class UnknownArchive(Exception):
 
 @dataclass
 class _Contents:
-    """`copies` maps the number of each block of rows to the COPY statement that they belong to.
+    """`copies` maps the number of each block of rows to the COPY statement that they belong to, `comments` to what pg_restore
+    says above it.
 
     `statements` are all that pg_restore would say of itself, as long as it is not asked to create the database.
     """
@@ -43,6 +46,7 @@ class _Contents:
     integer_bytes: int = 4
     packed: bool = True
     copies: Dict[int, bytes] = field(default_factory=dict)
+    comments: Dict[int, bytes] = field(default_factory=dict)
     statements: List[bytes] = field(default_factory=list)
 
 
@@ -72,11 +76,13 @@ def _opened(backup: Path) -> IO[bytes]:
 
 def _read_block(backup: Path, contents: _Contents, version_table: str, block: Tuple[int, int, int]) -> DumpFacts:
     _, position, number = block
-    copy, end = contents.copies[number], dump_reader.END_MARKER
+    copy = contents.copies[number]
     with backup.open("rb", buffering=_BATCH) as file:
         file.seek(position)
         # Read as a dump of one table: its end is seen only where the rows have come to theirs.
-        facts = dump_reader.read(chain([copy], _unpacked(file, contents), [end]), version_table)
+        facts = dump_reader.read(
+            chain([contents.comments[number], copy], _unpacked(file, contents), [END_MARKER]), version_table
+        )
     if not facts.complete or len(facts.rows) != 1 or facts.found:
         raise EOFError(f"the rows of {copy.decode(errors='replace').split(' (')[0]} do not come to an end")
     return facts
@@ -127,7 +133,7 @@ def _contents(reader: _Reader) -> _Contents:
         number, has_rows = reader.integer(), reader.integer()
         _, _, name, kind = (reader.text() for _ in ("catalogue", "oid", "name", "kind"))
         reader.integer()  # section
-        definition, _, copy, *_ = [
+        definition, _, copy, schema, *_ = [
             reader.text() for _ in ("definition", "drop", "copy", "schema", "tablespace", "access method")
         ]
         if minor >= _KIND_SINCE:
@@ -143,6 +149,8 @@ def _contents(reader: _Reader) -> _Contents:
             if kind != b"TABLE DATA" or not copy:
                 raise UnknownArchive
             contents.copies[number] = copy
+            said = b"-- Data for Name: %s; Type: TABLE DATA; Schema: %s; Owner: -" % (name or b"", schema or b"-")
+            contents.comments[number] = re.sub(rb"[\r\n]", b" ", said) + b"\n"
     return contents
 
 

@@ -16,7 +16,7 @@ from ansible.module_utils.rollback.backups import files, names, proof, signature
 from ansible.module_utils.rollback.backups import manifest as manifests
 from ansible.module_utils.rollback.backups.manifest import Manifest
 from ansible.module_utils.rollback.backups.names import CUSTOM, DIRECTORY, GZIP, NONE, PLAIN, ZSTD
-from ansible.module_utils.rollback.census import DEFAULT_VERSION_TABLE, LARGE_OBJECTS, Census
+from ansible.module_utils.rollback.census import DEFAULT_VERSION_TABLE, LARGE_OBJECTS, PUBLIC, Census
 from ansible.module_utils.rollback.errors import RollbackError
 from ansible.module_utils.rollback.postgres import access, census, client_tools, extensions, left_out, round_trip
 from ansible.module_utils.rollback.postgres.client_tools import ClientTools
@@ -88,7 +88,7 @@ def create(server: Server, tools: ClientTools, request: Request) -> Manifest:
         counted = replace(
             counted, sequences={name: facts.sequences.get(name, value) for name, value in counted.sequences.items()}
         )
-        trip = round_trip.run(server, tools, replace(trial, extensions=installed))
+        trip = round_trip.run(server, tools, replace(trial, extensions=installed, has_public=PUBLIC in counted.objects))
         manifest = Manifest(
             backup=target.name,
             format=request.format,
@@ -135,9 +135,14 @@ def _trial(
     dump = partial
     if database_bytes > round_trip.WHOLE_BELOW:
         dump = _schema_of(partial)
-        argv = _pg_dump(server, tools, request, snapshot, CUSTOM)
-        client_tools.run([*argv, "--schema-only", f"--file={dump}"], server.environment())
+        dump_schema(server, tools, request.database, snapshot, dump)
     return round_trip.Request(request.database, request.known_as or request.database, dump)
+
+
+def dump_schema(server: Server, tools: ClientTools, database: str, snapshot: str, target: Path) -> None:
+    """Dump the schema of `database`, as of the exported `snapshot`, in the custom format."""
+    argv = _pg_dump(server, tools, database, snapshot, CUSTOM)
+    client_tools.run([*argv, "--schema-only", f"--file={target}"], server.environment())
 
 
 def _schema_of(partial: Path) -> Path:
@@ -176,7 +181,7 @@ def _remove_beside(backup: Path) -> None:
 
 
 def _dump(server: Server, tools: ClientTools, request: Request, snapshot: str, partial: Path) -> None:
-    argv = _pg_dump(server, tools, request, snapshot, request.format)
+    argv = _pg_dump(server, tools, request.database, snapshot, request.format)
     if request.format == DIRECTORY:
         argv += [f"--jobs={request.jobs}", f"--file={partial}"]
     if request.format != PLAIN:
@@ -197,10 +202,10 @@ def _dump(server: Server, tools: ClientTools, request: Request, snapshot: str, p
         raise client_tools.failure("pg_dump", process.returncode, stderr)
 
 
-def _pg_dump(server: Server, tools: ClientTools, request: Request, snapshot: str, backup_format: str) -> List[str]:
+def _pg_dump(server: Server, tools: ClientTools, database: str, snapshot: str, backup_format: str) -> List[str]:
     return [
         tools.path("pg_dump"),
-        f"--dbname={server.conninfo(request.database)}",
+        f"--dbname={server.conninfo(database)}",
         f"--snapshot={snapshot}",
         "--no-password",
         f"--format={backup_format}",

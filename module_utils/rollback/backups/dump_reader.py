@@ -8,18 +8,24 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
-from typing import Dict, Iterable, Iterator, List, Optional, Tuple
+from typing import Dict, Iterable, Iterator, List, NamedTuple, Optional, Tuple
 
+from ansible.module_utils.rollback.backups import identifiers
+from ansible.module_utils.rollback.backups.dump_text import END_MARKER, HEADER, Text
+from ansible.module_utils.rollback.backups.messages import MESSAGE
 from ansible.module_utils.rollback.backups.requirements import Requirements, RequirementsReader
-from ansible.module_utils.rollback.backups.scan import Inserted, Scanner
+from ansible.module_utils.rollback.backups.scan import Scanner
+from ansible.module_utils.rollback.backups.statements import Inserted
 
-END_MARKER = b"-- PostgreSQL database dump complete"
-_HEADER = re.compile(rb"-- PostgreSQL database dump\s*$")
+_OPENING = re.compile(rb"-- PostgreSQL database dump\s*$")
 _SERVER = re.compile(rb"-- Dumped from database version (\S+)")
 _CLIENT = re.compile(rb"-- Dumped by pg_dump version (\S+)")
-_COPY_END = re.compile(rb"\n\\\.\r?\n")
-_COPY_END_BYTES = 5  # at most
 _SETVAL = re.compile(rb"SELECT pg_catalog\.setval\('((?:[^']|'')+)', (-?\d+), (true|false)\);")
+
+
+class Line(NamedTuple):
+    number: int
+    text: bytes
 
 
 @dataclass
@@ -28,6 +34,10 @@ class DumpFacts:
 
     With `inserts` they came as INSERT statements, and a table without rows does not occur among them.
     `found` is what it says beyond what restores one database, by kind (scan.KINDS); `needs` is what the server must have.
+    `message` is the first line that a program said into the dump, `behind` the first one behind its end.
+
+    A partition whose rows load through the root of its table (`through_root`: (schema and name, the table that COPY names)) counts
+    as itself once `settle` knows from `partitions` that it is one.
     """
 
     server_version: str = ""
@@ -42,75 +52,81 @@ class DumpFacts:
     alembic_heads: Optional[List[str]] = None
     found: Dict[str, List[str]] = field(default_factory=dict)
     needs: Requirements = field(default_factory=Requirements)
-
-
-class Text:
-    """A dump as lines, and as the rows of a COPY, from blocks that may be cut anywhere."""
-
-    def __init__(self, blocks: Iterable[bytes]) -> None:
-        self._blocks = filter(None, blocks)
-        self._block, self._at = b"", 0
-
-    def line(self) -> bytes:
-        """The next line with its end, which the last one may lack. Empty where the dump has ended."""
-        parts = []
-        while True:
-            end = self._block.find(b"\n", self._at) + 1
-            parts.append(self._block[self._at : end or None])
-            self._at = end or len(self._block)
-            if end or not self._next():
-                return b"".join(parts)
-
-    def skip_rows(self) -> Tuple[int, bool]:
-        """Go behind the line that ends a COPY: how many rows came before it, and whether it came.
-
-        Rows are most of a dump; whole blocks of them are counted at once, and only the line that ends them is looked for.
-        """
-        left, count = b"\n", -1  # the end of the line before, which is no row
-        while True:
-            text = left + self._block[self._at :]
-            end = _COPY_END.search(text)
-            if end:
-                self._block, self._at = text, end.end()
-                return count + text.count(b"\n", 0, end.start() + 1), True
-            left = text[-_COPY_END_BYTES + 1 :]  # where the end may have begun
-            count += text.count(b"\n", 0, len(text) - len(left))
-            if not self._next():
-                return count + left.count(b"\n") + (not left.endswith(b"\n")), False
-
-    def _next(self) -> bool:
-        self._block, self._at = next(self._blocks, b""), 0
-        return bool(self._block)
+    message: Optional[Line] = None
+    behind: Optional[Line] = None
+    makes_tables: bool = False
+    partitions: Dict[str, str] = field(default_factory=dict)
+    through_root: Dict[Tuple[Tuple[str, str], str], int] = field(default_factory=dict)
 
 
 def read(blocks: Iterable[bytes], version_table: str) -> DumpFacts:
     """Read a plain dump, or an archive as pg_restore writes it out. `blocks` may be of any size, and cut anywhere."""
     facts = DumpFacts()
     scanner, needs = Scanner(), RequirementsReader(facts.needs)
-    facts.found = scanner.found
+    facts.found, facts.partitions = scanner.found, scanner.partitions
     script = scanner.script
     text = Text(_counted(blocks, facts))
+    versions = ".".join(map(identifiers.quoted, identifiers.parts(version_table)))
+    source = ("", "")  # whose rows come, by the comment above them
     for line in iter(text.line, b""):
         inside = script.inside
         if script.between_statements:
-            _note(line, facts)
+            header = HEADER.match(line)
+            if header:
+                source = (_said(header, "schema"), _said(header, "name")) if header["data"] else ("", "")
+            _note(Line(text.lines, line), facts)
+        if not inside and not facts.message and MESSAGE.match(line):
+            facts.message = Line(text.lines, line)
         if inside in (b"", b'"'):
             needs.feed(line, in_name=bool(inside))
         table = scanner.feed(line)
         for insert in scanner.inserted:
-            _note_insert(insert, version_table, facts)
+            _note_insert(insert, versions, facts)
+            _note_rows(insert.table, insert.rows, source, facts)
         if not table:
             continue
-        if table == version_table:
+        if table == versions:
             rows, ended = _rows(text)
             facts.alembic_heads, count = sorted(rows), len(rows)
         else:
             count, ended = text.skip_rows()
-        facts.rows[table] = facts.rows.get(table, 0) + count
+        _note_rows(table, count, source, facts)
         if not ended:
             return facts
     scanner.finish()
+    facts.makes_tables = scanner.makes_tables
+    settle(facts)
     return facts
+
+
+def settle(facts: DumpFacts) -> None:
+    """Count rows that load through the root of a partitioned table as those of the partition that they were dumped from.
+
+    What the comment above them says counts where the dump attaches that partition to that table.
+    """
+    known = {_sourced(partition): partition for partition in facts.partitions}
+    for (source, table), count in list(facts.through_root.items()):
+        partition = above = known.get(source, "")
+        for _ in facts.partitions:
+            if above != table:
+                above = facts.partitions.get(above, above)
+        if not partition or above != table:
+            continue
+        del facts.through_root[source, table]
+        facts.rows[partition] = facts.rows.get(partition, 0) + count
+        facts.rows[table] -= count
+        if not facts.rows[table]:
+            del facts.rows[table]
+
+
+def _said(header: "re.Match[bytes]", what: str) -> str:
+    return header[what].decode(errors="replace")
+
+
+def _sourced(table: str) -> Tuple[str, str]:
+    """Schema and name as pg_dump says them in comments, where a name is on one line."""
+    schema, name = ["", *(part.replace("\n", " ").replace("\r", " ") for part in identifiers.parts(table))][-2:]
+    return schema, name
 
 
 def _counted(blocks: Iterable[bytes], facts: DumpFacts) -> Iterator[bytes]:
@@ -121,21 +137,30 @@ def _counted(blocks: Iterable[bytes], facts: DumpFacts) -> Iterator[bytes]:
 
 def _rows(text: Text) -> Tuple[List[str], bool]:
     """The rows up to COPY's end, and whether that came."""
-    rows: List[str] = []
-    for row in iter(text.line, b""):
-        if row in (b"\\.\n", b"\\.\r\n"):
-            return rows, True
-        rows.append(row.decode(errors="replace").rstrip("\r\n"))
-    return rows, False
+    rows: List[bytes] = []
+    try:
+        for block in text.rows():
+            rows += block[:-1].split(b"\n")
+    except EOFError:
+        return [row.decode(errors="replace") for row in rows], False
+    text.lines += len(rows) + 1
+    return [row.decode(errors="replace") for row in rows], True
 
 
-def _note(line: bytes, facts: DumpFacts) -> None:
+def _note_rows(table: str, count: int, source: Tuple[str, str], facts: DumpFacts) -> None:
+    facts.rows[table] = facts.rows.get(table, 0) + count
+    if source[1] and source != _sourced(table):
+        facts.through_root[source, table] = facts.through_root.get((source, table), 0) + count
+
+
+def _note(said: Line, facts: DumpFacts) -> None:
+    line = said.text
     if facts.complete and not line.startswith((b"--", b"\\")) and not line.isspace():
-        facts.complete = False  # what comes after the end is not of this dump
+        facts.complete, facts.behind = False, said  # what comes after the end is not of this dump
     if line.startswith(b"-- "):
         if line.startswith(END_MARKER):
-            facts.complete = True
-        elif _HEADER.match(line):
+            facts.complete, facts.behind = True, None
+        elif _OPENING.match(line):
             facts.recognised = True
         for pattern, name in ((_SERVER, "server_version"), (_CLIENT, "client_version")):
             found = pattern.match(line)
@@ -147,7 +172,6 @@ def _note(line: bytes, facts: DumpFacts) -> None:
 
 def _note_insert(insert: Inserted, version_table: str, facts: DumpFacts) -> None:
     facts.inserts = True
-    facts.rows[insert.table] = facts.rows.get(insert.table, 0) + insert.rows
     if insert.table == version_table:
         facts.alembic_heads = sorted([*(facts.alembic_heads or []), insert.value])
 
@@ -156,5 +180,5 @@ def note_sequence(statement: bytes, facts: DumpFacts) -> None:
     """Where a sequence stands, if that is what `statement` says."""
     found = _SETVAL.match(statement)
     if found:
-        name = found.group(1).decode(errors="replace").replace("''", "'")
+        name = identifiers.canonical(found.group(1).decode(errors="replace").replace("''", "'"))
         facts.sequences[name] = int(found.group(2)) if found.group(3) == b"true" else None

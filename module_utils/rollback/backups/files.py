@@ -7,10 +7,12 @@ import hashlib
 import subprocess
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import IO, Any, Dict, Iterator, List, Tuple
+from typing import IO, Any, Dict, Iterator, List, Tuple, cast
 
 from ansible.module_utils.rollback.backups import wrappings
+from ansible.module_utils.rollback.backups.mistaken import Source
 from ansible.module_utils.rollback.backups.names import PLAIN
+from ansible.module_utils.rollback.backups.plain_text import PlainText
 from ansible.module_utils.rollback.postgres import client_tools
 from ansible.module_utils.rollback.postgres.client_tools import ClientTools
 
@@ -35,7 +37,7 @@ def open_as_sql(
     if backup_format == PLAIN:
         try:
             with wrappings.open_stream(backup, compression) as file:
-                yield file
+                yield cast("IO[bytes]", PlainText(file, Source(backup.name, compression)))
         except wrappings.DAMAGE as error:
             raise wrappings.unreadable(backup, error) from error
         return

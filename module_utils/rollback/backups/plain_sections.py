@@ -7,14 +7,16 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Dict, Iterable, Iterator, List, Optional, Tuple
 
-from ansible.module_utils.rollback.backups import dump_reader
-from ansible.module_utils.rollback.backups.script import RESTRICT, Script
+from ansible.module_utils.rollback.backups.dump_text import END_MARKER, HEADER, Text
+from ansible.module_utils.rollback.backups.preamble import LEFT_OUT
+from ansible.module_utils.rollback.backups.script import RESTRICT, Script, Token
+from ansible.module_utils.rollback.backups.statements import takes_rows
 from ansible.module_utils.rollback.errors import RollbackError
 
-TABLE_DATA, COMMENT, ACL, EXTENSION, EVENT_TRIGGER = "TABLE DATA", "COMMENT", "ACL", "EXTENSION", "EVENT TRIGGER"
+TABLE_DATA, COMMENT, ACL, EXTENSION = "TABLE DATA", "COMMENT", "ACL", "EXTENSION"
+EVENT_TRIGGER, SECURITY_LABEL = "EVENT TRIGGER", "SECURITY LABEL"
 NAME = rb'(?:"(?:[^"]|"")+"|[^\s".(;]+)'
 QUALIFIED_NAME = rb"(?:%s\.)?%s" % (NAME, NAME)
-_HEADER = re.compile(rb"-- (?:Data for )?Name: (.*); Type: ([^;]+); Schema: (.*); Owner: ")
 _COPY = re.compile(rb"COPY (%s) (?:\(.*\))? ?FROM stdin;\s*" % QUALIFIED_NAME, re.DOTALL)
 # Said between entries, and in force from there on. Neither can end a string, so no string can end with one of them.
 _SETTING = re.compile(rb"SET (default_tablespace|default_table_access_method) = (?:''|%s);\s*" % NAME)
@@ -28,8 +30,7 @@ _OF_OPENING = re.compile(rb"%s|(?:DROP|ALTER) .*" % _OPENING.pattern, re.DOTALL)
 # Data as statements, which come in pieces of so many or of so many bytes: large objects, between BEGIN and COMMIT, and rows
 # as INSERT.
 _LARGE_OBJECTS, _PIECE, _PIECE_BYTES = "BLOBS", 500, 16 << 20
-
-_PUBLIC = b"CREATE SCHEMA public;"
+_PUBLIC = re.compile(rb'CREATE SCHEMA (?:public|"public");')
 
 
 def is_setting(statement: bytes) -> bool:
@@ -84,7 +85,7 @@ def makes_public(blocks: Iterable[bytes]) -> bool:
             if entry.kind == "" and b"DROP SCHEMA " in entry.sql:
                 return False
             if entry.kind == "SCHEMA" and entry.name == "public":
-                return _PUBLIC in entry.sql
+                return bool(_PUBLIC.search(entry.sql))
             if entry.rows is not None or entry.kind in ("TABLE", TABLE_DATA):
                 return False
     return False
@@ -95,9 +96,9 @@ def without_public(blocks: Iterable[bytes]) -> Iterator[bytes]:
     rest, head = iter(blocks), b""
     for block in rest:
         head += block
-        before, found, after = head.partition(_PUBLIC)
+        found = _PUBLIC.search(head)
         if found:
-            yield before + after
+            yield head[: found.start()] + head[found.end() :]
             yield from rest
             return
     yield head
@@ -105,7 +106,12 @@ def without_public(blocks: Iterable[bytes]) -> Iterator[bytes]:
 
 def entries(blocks: Iterable[bytes]) -> Iterator[Entry]:
     """The entries in the file's order. Raises EOFError where the dump breaks off, NotAsDumped where it is not pg_dump's own."""
-    text, script = _Text(blocks), Script()
+    copies: List[bool] = []  # for each statement, whether rows come next
+
+    def note(tokens: List[Token]) -> None:
+        copies.append(takes_rows(tokens))
+
+    text, script = Text(blocks), Script(note)
     name, kind, complete = "", "", False
     settings: Dict[bytes, bytes] = {}
     statements: List[bytes] = []
@@ -117,14 +123,16 @@ def entries(blocks: Iterable[bytes]) -> Iterator[Entry]:
 
     for line in iter(text.line, b""):
         if not lines:
-            header = _HEADER.match(line)
+            if line.startswith(b"--") and b"\r" in line:
+                raise NotAsDumped("A comment holds a carriage return, which ends it.", "Choose another backup.")
+            header = HEADER.match(line)
             if header:
                 if statements:
                     yield entry(statements)
-                statements, size, name, kind = [], 0, _name(header), header.group(2).decode(errors="replace")
+                statements, size, name, kind = [], 0, _name(header), header["kind"].decode(errors="replace")
                 continue
-            complete = complete or line.startswith(dump_reader.END_MARKER)
-            if line.isspace() or line.startswith(b"--") or RESTRICT.match(line):
+            complete = complete or line.startswith(END_MARKER)
+            if line.isspace() or line.startswith(b"--") or RESTRICT.match(line) or LEFT_OUT.fullmatch(line):
                 continue
         if script.meta_command(line):
             raise RollbackError(
@@ -132,10 +140,13 @@ def entries(blocks: Iterable[bytes]) -> Iterator[Entry]:
                 "Choose a backup that was made by playbooks/backup.yml.",
             )
         lines.append(line)
-        if script.inside or not line.rstrip().endswith(b";"):
+        if not script.between_statements:
             continue
         statement, lines = b"".join(lines), []
         setting, copy = _SETTING.fullmatch(statement), _COPY.fullmatch(statement)
+        if (copy or True in copies) and not (copy and copies == [True]):
+            raise NotAsDumped("A COPY shares its lines with something else.", "Choose another backup.")
+        copies.clear()
         full = kind in (_LARGE_OBJECTS, TABLE_DATA) and (len(statements) >= _PIECE or size >= _PIECE_BYTES)
         if setting or copy or full:
             if statements:
@@ -162,27 +173,6 @@ def _changes_session(kind: str, statement: bytes) -> bool:
     return bool(_CHANGES_SESSION.match(statement))
 
 
-class _Text(dump_reader.Text):
-    def rows(self) -> Iterator[bytes]:
-        """The rows of a COPY as blocks of whole lines; the line that ends them is read too. Raises EOFError without it."""
-        text = self._block[self._at :]
-        while True:
-            end = 0 if text.startswith(b"\\.\n") else text.find(b"\n\\.\n") + 1
-            ended = end > 0 or text.startswith(b"\\.\n")
-            if ended:
-                self._block, self._at = text, end + 3
-            else:
-                end = text.rfind(b"\n") + 1
-            if end:
-                yield text[:end]
-            if ended:
-                return
-            left = text[end:]
-            if not self._next():
-                raise EOFError("it ends among the rows of a table")
-            text = left + self._block
-
-
 def _name(header: "re.Match[bytes]") -> str:
-    name, schema = (header.group(group).decode(errors="replace") for group in (1, 3))
+    name, schema = (header[group].decode(errors="replace") for group in ("name", "schema"))
     return name if schema == "-" else f"{schema}.{name}"

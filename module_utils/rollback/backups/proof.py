@@ -6,11 +6,21 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Collection, Dict, List, NamedTuple, Optional, Sequence
 
-from ansible.module_utils.rollback.backups import archive_reader, dump_reader, files, judged, scan, signature, wrappings
+from ansible.module_utils.rollback.backups import (
+    archive_reader,
+    dump_reader,
+    files,
+    judged,
+    mistaken,
+    scan,
+    signature,
+    wrappings,
+)
 from ansible.module_utils.rollback.backups import manifest as manifests
 from ansible.module_utils.rollback.backups.archive_reader import UnknownArchive
 from ansible.module_utils.rollback.backups.dump_reader import DumpFacts
 from ansible.module_utils.rollback.backups.manifest import Manifest
+from ansible.module_utils.rollback.backups.mistaken import Source
 from ansible.module_utils.rollback.backups.requirements import Requirements
 from ansible.module_utils.rollback.errors import RollbackError
 from ansible.module_utils.rollback.postgres.client_tools import ClientTools
@@ -72,9 +82,11 @@ def _read_by_tables(backup: Path, version_table: str, tools: ClientTools) -> Dum
         facts.bytes += table.bytes
         for name, rows in table.rows.items():
             facts.rows[name] = facts.rows.get(name, 0) + rows
+        facts.through_root.update(table.through_root)
         if table.alembic_heads is not None:
             facts.alembic_heads = table.alembic_heads
     facts.rows_counted = True
+    dump_reader.settle(facts)
     return facts
 
 
@@ -97,14 +109,23 @@ def _read_statements(backup: Path, version_table: str, tools: ClientTools) -> Du
 
 
 def _check(backup: Path, facts: DumpFacts, allow: Collection[str]) -> None:
+    if facts.message:
+        raise mistaken.message_inside(_source(backup), *facts.message)
     if not facts.recognised:
         raise RollbackError(f"The file {backup.name} is not recognisable as a dump made by pg_dump.", CHOOSE_ANOTHER)
+    if facts.behind:
+        raise mistaken.behind_the_end(_source(backup), *facts.behind)
     if not facts.complete:
         raise RollbackError(
             f"The backup {backup.name} is truncated: it does not end with the line that pg_dump writes last.",
             CHOOSE_ANOTHER,
         )
     scan.refuse(backup.name, facts.found, allow)
+
+
+def _source(backup: Path) -> Source:
+    contents = wrappings.look(backup)
+    return Source(backup.name, contents.compression, contents.bundled)
 
 
 def prove(backup: Path, version_table: str, tools: ClientTools, terms: Terms = PLAIN_TERMS) -> Proof:
@@ -132,6 +153,10 @@ def prove(backup: Path, version_table: str, tools: ClientTools, terms: Terms = P
             if manifest:
                 _compare_files(backup, manifest, checksums.result())
     if manifest is None:
+        if facts.makes_tables and not facts.rows:
+            raise mistaken.only_definitions(backup.name)
+        if facts.rows and not facts.makes_tables and not facts.needs.extensions:
+            raise mistaken.only_rows(backup.name)
         return Proof(judged.manifest_of(backup, facts, tools), facts.needs, judged=True)
     problems = contradictions(manifest, facts) if facts.rows_counted else []
     if problems:

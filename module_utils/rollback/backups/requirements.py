@@ -10,6 +10,8 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Dict, List, Set, Tuple
 
+from ansible.module_utils.rollback.backups import preamble
+
 _STARTS = (
     b"ALTER ",
     b"CREATE ",
@@ -170,8 +172,10 @@ def _note_setting(words: List[str], found: Requirements) -> None:
             found.owners.add(_name(words[2]))
     elif "=" in words:
         middle = words.index("=")
-        value = [part for part in words[middle + 1 :] if part != ";"]
-        found.settings.add(("".join(words[:middle]), _name(value[0]) if len(value) == 1 else "".join(value)))
+        parts = [part for part in words[middle + 1 :] if part != ";"]
+        name, value = "".join(words[:middle]), _name(parts[0]) if len(parts) == 1 else "".join(parts)
+        if not preamble.is_left_out(name, value):
+            found.settings.add((name, value))
 
 
 def _note_created(words: List[str], found: Requirements) -> None:

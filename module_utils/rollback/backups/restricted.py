@@ -9,15 +9,19 @@ import re
 import secrets
 from typing import Iterable, Iterator, List, Tuple
 
-from ansible.module_utils.rollback.backups.dump_reader import Text
+from ansible.module_utils.rollback.backups.dump_text import END_OF_ROWS, HEADER, Text
+from ansible.module_utils.rollback.backups.preamble import LEFT_OUT, NO_TIMEOUTS
 from ansible.module_utils.rollback.backups.scan import Scanner
 from ansible.module_utils.rollback.backups.script import RESTRICT
 
+# What pg_dump --clean drops before it makes anything, each in a line: a new database has none of it but the schema public.
+_DROPS = re.compile(
+    rb"(?:DROP (?!SCHEMA (?:IF EXISTS )?(?:public|\"public\");)|ALTER [^;]* DROP |SELECT pg_catalog\.lo_unlink\()[^;]*;\s*"
+)
 # The first minor version of each major one that knows \restrict; from 18 on all do.
 _KNOWS_SINCE = {13: 22, 14: 19, 15: 14, 16: 10, 17: 6}
 # They would fire at what comes after them.
 _EVENT_TRIGGER = re.compile(rb"(?:CREATE|ALTER|COMMENT ON) EVENT TRIGGER ", re.IGNORECASE)
-_END_OF_ROWS = (b"\\.\n", b"\\.\r\n")
 
 
 def known_to(psql: Tuple[int, ...]) -> bool:
@@ -27,28 +31,32 @@ def known_to(psql: Tuple[int, ...]) -> bool:
 
 
 def lines(blocks: Iterable[bytes], psql: Tuple[int, ...]) -> Iterator[bytes]:
-    """The dump for a psql of version `psql`, line by line. Event triggers come last."""
+    """The dump for a psql of version `psql`; event triggers come last. Raises EOFError where it breaks off among rows."""
     key = secrets.token_hex(16).encode() if known_to(psql) else b""
     text, scanner = Text(blocks), Scanner()
     held: List[bytes] = []
     holds = False
     if key:
         yield b"\\restrict %s\n" % key
+    yield NO_TIMEOUTS
+    opening = True
     for line in iter(text.line, b""):
-        if scanner.script.between_statements and RESTRICT.match(line):
+        if scanner.script.between_statements and (RESTRICT.match(line) or LEFT_OUT.fullmatch(line)):
             continue
-        if scanner.script.between_statements:
+        begins = scanner.script.between_statements
+        if begins:
             holds = bool(_EVENT_TRIGGER.match(line))
+        opening = opening and not (begins and HEADER.match(line))
         table = scanner.feed(line)
+        if opening and begins and scanner.script.between_statements and _DROPS.fullmatch(line):
+            continue
         if holds:
             held.append(line)
             continue
         yield line
         if table:
-            for row in iter(text.line, b""):
-                yield row
-                if row in _END_OF_ROWS:
-                    break
+            yield from text.rows()
+            yield END_OF_ROWS
     yield from held
     if key:
         yield b"\\unrestrict %s\n" % key

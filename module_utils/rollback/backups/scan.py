@@ -9,7 +9,17 @@ from __future__ import annotations
 import re
 from typing import Dict, Iterable, Iterator, List, NamedTuple, Optional, Sequence, Set
 
+from ansible.module_utils.rollback.backups import preamble
 from ansible.module_utils.rollback.backups.script import ESCAPED, MARK, NAME, RESTRICT, STRING, WORD, Script, Token
+from ansible.module_utils.rollback.backups.statements import (
+    INSERT_INTO,
+    Inserted,
+    attached,
+    inserted,
+    table_of,
+    takes_rows,
+    words_of,
+)
 from ansible.module_utils.rollback.errors import RollbackError
 from ansible.module_utils.rollback.words import listed
 
@@ -55,12 +65,7 @@ _SERVER_WIDE = {
 }
 _SAYS_OF = {"grant", "revoke", "comment", "security"}
 _DDL = {"create", "alter", "drop"}
-_SESSION = {
-    "statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout", "transaction_timeout", "client_encoding",
-    "standard_conforming_strings", "check_function_bodies", "xmloption", "client_min_messages", "row_security",
-    "default_tablespace", "default_table_access_method", "default_with_oids", "search_path", "escape_string_warning",
-    "default_toast_compression", "session", "role",
-}  # fmt: skip
+_SESSION = preamble.SETTINGS | {"session", "role"}
 # In these a byte of a letter may look like a backslash. Without underscores and such, as PostgreSQL compares their names.
 _ENCODINGS = {"sjis", "shiftjis", "shiftjis2004", "mskanji", "big5", "gbk", "uhc", "gb18030", "johab", "windows932", "win932",
               "windows936", "win936", "windows949", "win949", "windows950", "win950"}  # fmt: skip
@@ -74,9 +79,14 @@ _PG_DUMP_SAYS = {"set", "reset", "create", "alter", "drop", "comment", "grant", 
                  "begin", "start", "commit", "select", "copy"}  # fmt: skip
 _ROUTINES = {"function", "procedure"}
 _NOTHING, _OPENED, _ENDED = Token(MARK, b""), Token(MARK, b"("), Token(MARK, b";")
-_FROM_STDIN = [Token(WORD, b"from"), Token(WORD, b"stdin"), Token(MARK, b";")]
-_INSERT_INTO = [Token(WORD, b"insert"), Token(WORD, b"into")]
+_MAKES = (Token(WORD, b"create"), Token(WORD, b"alter"))
 _CONNECTS_NOT = (Token(WORD, b"connect"), Token(MARK, b"="), Token(WORD, b"false"))
+
+
+_MADE_WITH_CREATE = (
+    "It was made with pg_dump --create: delete what makes the database and connects to it"
+    r" (sed -i '1,/^\\connect /{/^\\connect /d;/^[A-Z]* DATABASE /d}' on the text), or choose another backup."
+)
 
 
 class Finding(NamedTuple):
@@ -84,24 +94,19 @@ class Finding(NamedTuple):
     words: str
 
 
-class Inserted(NamedTuple):
-    """An INSERT of `rows` rows; `value` is the first string among them."""
-
-    table: str
-    rows: int
-    value: str
-
-
 class Scanner:
     """Is fed the lines of a dump that are no rows, and keeps in `found` what it refuses, by kind.
 
-    `inserted` has the INSERTs that ended on the last line.
+    `inserted` has the INSERTs that ended on the last line, `partitions` the table of each partition that was attached, and
+    `makes_tables` says whether there was a CREATE TABLE.
     """
 
     def __init__(self, found: Optional[Dict[str, List[str]]] = None) -> None:
         self.found: Dict[str, List[str]] = {} if found is None else found
         self.script = Script(self._judge)
         self.inserted: List[Inserted] = []
+        self.partitions: Dict[str, str] = {}
+        self.makes_tables = False
         self._copied: List[str] = []
 
     def feed(self, line: bytes) -> str:
@@ -130,11 +135,17 @@ class Scanner:
         self.script = Script(self._judge)
 
     def _judge(self, tokens: List[Token]) -> None:
-        if tokens and tokens[0] == Token(WORD, b"copy") and _takes_rows(tokens):
-            self._copied.append(_table(tokens))
+        if tokens and takes_rows(tokens):
+            self._copied.append(table_of(tokens))
             return
-        if tokens[:2] == _INSERT_INTO:
-            self.inserted.append(_inserted(tokens))
+        if tokens[:2] == INSERT_INTO:
+            self.inserted.append(inserted(tokens))
+        if tokens and tokens[0] in _MAKES:
+            words = words_of(tokens)
+            self.makes_tables = self.makes_tables or (words[0] == "create" and "table" in words[1:3])
+            partition, table = attached(tokens, words)
+            if partition:
+                self.partitions[partition] = table
         for finding in judge(tokens):
             self._note(finding)
 
@@ -151,7 +162,9 @@ def refuse(name: str, found: Dict[str, List[str]], allowed: Iterable[str]) -> No
         others = [KINDS[other] for other in refused if other != kind]
         besides = f" (and {listed(others)})" if others else ""
         way_out = (
-            "It was made with pg_dump --create, by hand, or tampered with; choose another backup."
+            _MADE_WITH_CREATE
+            if kind == PSQL and all(each.startswith("\\connect ") for each in words)
+            else "It was made by hand, or tampered with; choose another backup."
             if kind == PSQL
             else "Choose another backup, such as one made with pg_dump --encoding=UTF8."
             if kind == ENCODING
@@ -162,7 +175,7 @@ def refuse(name: str, found: Dict[str, List[str]], allowed: Iterable[str]) -> No
 
 def judge(tokens: Sequence[Token]) -> List[Finding]:
     """What one statement reaches beyond its own database, and whether pg_dump writes such statements at all."""
-    words = [token.text.decode(errors="replace") if token.kind == WORD else "" for token in tokens]
+    words = words_of(tokens)
     if not any(words):
         return []
     found = list(_reaching(tokens, words))
@@ -273,8 +286,7 @@ def _inside(text: bytes) -> Iterator[Finding]:
     fragments: List[Finding] = []
 
     def note(tokens: List[Token]) -> None:
-        words = [token.text.decode(errors="replace") if token.kind == WORD else "" for token in tokens]
-        fragments.extend(_reaching(tokens, words))
+        fragments.extend(_reaching(tokens, words_of(tokens)))
 
     script = Script(note)
     for line in text.splitlines(keepends=True):
@@ -288,7 +300,7 @@ def _is_of_pg_dump(tokens: Sequence[Token], words: Sequence[str]) -> bool:
         return False
     words = [*words, "", "", "", ""]  # a statement may break off anywhere
     if words[0] == "set":
-        return words[1] in _SESSION
+        return words[1] in _SESSION or bool(preamble.NEWER_TIMEOUT.fullmatch(words[1]))
     if words[0] == "refresh":
         return words[1:3] == ["materialized", "view"]
     if words[0] == "insert":
@@ -329,44 +341,6 @@ def _settings(tokens: Sequence[Token], words: Sequence[str]) -> List[Finding]:
     if words[0] == "select" and "search_path" not in values:
         return [Finding(STATEMENTS, said)]
     return []
-
-
-def _takes_rows(tokens: Sequence[Token]) -> bool:
-    """COPY name (columns) FROM stdin; and no more."""
-    if list(tokens[-3:]) != _FROM_STDIN:
-        return False
-    return all(
-        token.kind == NAME
-        or (token.kind == WORD and token.text not in (b"from", b"to", b"program"))
-        or token.text in b"().,"
-        for token in tokens[1:-3]
-    )
-
-
-def _inserted(tokens: Sequence[Token]) -> Inserted:
-    """pg_dump writes a row as literals, so that every parenthesis behind VALUES that is in no other one begins a row."""
-    rows, depth, values = 0, 0, False
-    first = b""
-    for token in tokens:
-        if token.kind == MARK and values:
-            rows += token.text == b"(" and depth == 0
-        if token.kind == MARK:
-            depth += (token.text == b"(") - (token.text == b")")
-        elif token == Token(WORD, b"values"):
-            values = True
-        elif values and not first and token.kind in (STRING, ESCAPED):
-            first = token.text
-    return Inserted(_table(tokens[1:]), rows or 1, first.decode(errors="replace"))  # DEFAULT VALUES has none
-
-
-def _table(tokens: Sequence[Token]) -> str:
-    """The name of the table of a COPY or INSERT, as pg_dump writes it."""
-    name = b""
-    for token in tokens[1:]:
-        if token.text in (b"(", b"from", b"values", b"overriding", b"default") and token.kind != NAME:
-            break
-        name += b'"%s"' % token.text.replace(b'"', b'""') if token.kind == NAME else token.text
-    return name.decode(errors="replace")
 
 
 def _is_routine(words: Sequence[str]) -> bool:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ansible.module_utils.rollback.backups import dump_reader, files, plain_sections, wrappings
+from ansible.module_utils.rollback.backups import files, plain_sections, wrappings
+from ansible.module_utils.rollback.backups.dump_text import END_MARKER
 from ansible.module_utils.rollback.backups.names import PLAIN
 from ansible.module_utils.rollback.backups.plain_sections import NotAsDumped
 from ansible.module_utils.rollback.postgres.client_tools import ClientTools
@@ -40,7 +41,7 @@ def write(backup: Path, tools: ClientTools, target: Path) -> bool:
                                 % (_plain(entry.name), entry.kind.encode())
                             )
                         out.writelines([*entry.settings, *entry.statements])
-                out.write(b"\n--\n%s\n--\n" % dump_reader.END_MARKER)
+                out.write(b"\n--\n%s\n--\n" % END_MARKER)
         except NotAsDumped:
             return False
         except EOFError as error:

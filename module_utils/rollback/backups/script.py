@@ -18,9 +18,10 @@ class Token(NamedTuple):
     text: bytes
 
 
-# Words count as a whole: the dollars in a$b$ open no string, and only in E'' does a backslash keep a quote from ending it.
+# Words count as a whole, and so do numbers such as 1e-07: the dollars in a$b$ open no string, and only in E'' does a
+# backslash keep a quote from ending it.
 _TOKENS = re.compile(
-    rb"(?P<escaped>[eE]')|(?P<word>[A-Za-z_\x80-\xff][\w$\x80-\xff]*)|(?P<quote>['\"])"
+    rb"(?P<number>(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)|(?P<escaped>[eE]')|(?P<word>[A-Za-z_\x80-\xff][\w$\x80-\xff]*)|(?P<quote>['\"])"
     rb"|(?P<dollar>\$(?:[A-Za-z_\x80-\xff][\w\x80-\xff]*)?\$)|(?P<line>--)|(?P<block>/\*)|(?P<backslash>\\)|(?P<mark>[();,.=&])"
 )
 # What newer versions of pg_dump put around a dump, so that psql obeys nothing in between.
@@ -76,6 +77,8 @@ class Script:
                 if not end_of_comment:
                     return None
                 position = end_of_comment.start()
+            elif kind == "number":
+                continue
             elif kind == "word":
                 self._add(Token(WORD, token.lower()))
             elif kind == "mark":

@@ -17,8 +17,10 @@ import tempfile
 import zlib
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import IO, Any, Iterator, List, NamedTuple
+from typing import IO, Any, Iterator, List, NamedTuple, Optional
 
+from ansible.module_utils.rollback.backups import mistaken, plain_text
+from ansible.module_utils.rollback.backups.mistaken import CHOOSE_ANOTHER, Source
 from ansible.module_utils.rollback.backups.names import (
     BZIP2,
     CUSTOM,
@@ -44,16 +46,15 @@ DAMAGE = (OSError, EOFError, zlib.error, lzma.LZMAError, tarfile.TarError)
 
 _BLOCK = 1024 * 1024
 _COMPRESSIONS = ((GZIP, b"\x1f\x8b"), (ZSTD, b"\x28\xb5\x2f\xfd"), (XZ, b"\xfd7zXZ\x00"), (BZIP2, b"BZh"))
-_PLAIN_STARTS = (b"--\n-- PostgreSQL database dump", b"--\r\n-- PostgreSQL database dump")
 _ARCHIVE, _ARCHIVE_KIND = b"PGDMP", 10  # the byte that says how pg_dump laid an archive out
 _CUSTOM_KIND, _CONTENTS = b"\x01", "toc.dat"
 _TAR_MAGIC, _TAR_MAGIC_AT = b"ustar", 257
 SNAPSHOT_MAGIC = b'{"snapshot": '
 _TAR_END = bytes(2 * 512)
-_HEAD = 512
+_HEAD = plain_text.HEAD
+_SERVER_FILES = ("backup_label", "PG_VERSION")
 _UNPACKED = ".unpacked-"
 _SPARE = 64 * 1024 * 1024  # what unpacking leaves free: others write to the same disk
-_CHOOSE_ANOTHER = "Choose another backup."
 
 
 class Contents(NamedTuple):
@@ -74,15 +75,18 @@ def look(backup: Path) -> Contents:
         raise RollbackError(f"There is no backup {backup}.")
     if backup.is_dir():
         if not (backup / _CONTENTS).is_file():
-            raise RollbackError(f"The directory {backup.name} is not a dump: it has no {_CONTENTS}.", _CHOOSE_ANOTHER)
+            raise RollbackError(f"The directory {backup.name} is not a dump: it has no {_CONTENTS}.", CHOOSE_ANOTHER)
         return Contents(DIRECTORY, NONE)
     with backup.open("rb") as raw:
         head = raw.read(_HEAD)
     if not head:
-        raise RollbackError(f"The backup {backup.name} is empty (0 bytes).", _CHOOSE_ANOTHER)
+        raise RollbackError(f"The backup {backup.name} is empty (0 bytes).", CHOOSE_ANOTHER)
     if head.startswith(SNAPSHOT_MAGIC):
         return Contents(SNAPSHOT, NONE)
-    compression = next((name for name, magic in _COMPRESSIONS if head.startswith(magic)), NONE)
+    compression = _compression(head)
+    source = Source(backup.name, compression)
+    if compression != NONE and mistaken.came_through_a_terminal(head):
+        raise mistaken.through_terminal(source)
     try:
         with open_stream(backup, compression) as file:
             head = file.read(_HEAD)
@@ -90,11 +94,26 @@ def look(backup: Path) -> Contents:
             return _look_into_tar(backup, compression)
     except DAMAGE as error:
         raise unreadable(backup, error) from error
-    if head.startswith(_ARCHIVE):
+    if _is_archive(head, source):
         return Contents(CUSTOM, compression)
-    if head.startswith(_PLAIN_STARTS):
+    if plain_text.is_dump(head):
         return Contents(PLAIN, compression)
-    raise _unrecognised(backup)
+    if compression != NONE and _compression(head) != NONE:
+        raise RollbackError(
+            f"The backup {backup.name} is compressed twice.",
+            f"Unpack it once: {mistaken.unpacking(source)} > unpacked.{_compression(head)}.",
+        )
+    raise mistaken.refusal(source, head)
+
+
+def _compression(head: bytes) -> str:
+    return next((name for name, magic in _COMPRESSIONS if head.startswith(magic)), NONE)
+
+
+def _is_archive(head: bytes, source: Source) -> bool:
+    if head.startswith(_ARCHIVE) and mistaken.came_through_a_terminal(head):
+        raise mistaken.through_terminal(source)
+    return head.startswith(_ARCHIVE)
 
 
 @contextmanager
@@ -167,26 +186,28 @@ def require_zstandard() -> Any:
     return zstandard
 
 
-def _unrecognised(backup: Path) -> RollbackError:
-    return RollbackError(f"The file {backup.name} is not recognisable as a dump made by pg_dump.", _CHOOSE_ANOTHER)
-
-
 def _look_into_tar(backup: Path, compression: str) -> Contents:
     """The first member that says what it is: pg_dump's own table of contents, or a dump."""
+    source = Source(backup.name, compression, bundled=True)
+    first: Optional[bytes] = None
     with _members(backup, compression) as archive:
-        first = True
         for member in archive:
+            if Path(member.name).name in _SERVER_FILES:
+                raise RollbackError(
+                    f"The tar archive {backup.name} holds a server's files ({member.name}), as pg_basebackup copies them.",
+                    "Choose a backup made by pg_dump: this one can only become a whole server again.",
+                )
             file = archive.extractfile(member) if member.isreg() else None
             head = file.read(_HEAD) if file else b""
-            if head.startswith(_PLAIN_STARTS):
+            if plain_text.is_dump(head):
                 return Contents(PLAIN, compression, bundled=True)
-            if head.startswith(_ARCHIVE) and head[_ARCHIVE_KIND:][:1] == _CUSTOM_KIND:
+            if _is_archive(head, source) and head[_ARCHIVE_KIND:][:1] == _CUSTOM_KIND:
                 return Contents(CUSTOM, compression, bundled=True)
             if head.startswith(_ARCHIVE):  # the contents of a directory look like those of pg_dump's own tar archive
-                own = first and member.name == _CONTENTS
+                own = first is None and member.name == _CONTENTS
                 return Contents(TAR if own else DIRECTORY, compression, bundled=not own)
-            first = False
-    raise _unrecognised(backup)
+            first = first or head
+    raise mistaken.refusal(source, first or b"")
 
 
 @contextmanager
@@ -209,7 +230,7 @@ def _unpack(backup: Path, contents: Contents, to: Path, room: "_Room") -> None:
             if not member.isreg() or path.is_absolute() or ".." in path.parts:
                 raise RollbackError(
                     f"The tar archive {backup.name} holds {member.name!r}, which is no plain file inside of it.",
-                    _CHOOSE_ANOTHER,
+                    CHOOSE_ANOTHER,
                 )
             if path in places or (places and (contents.format != DIRECTORY or path.parent != places[0].parent)):
                 raise RollbackError(

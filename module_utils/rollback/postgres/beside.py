@@ -15,7 +15,7 @@ from ansible.module_utils.rollback import worker
 from ansible.module_utils.rollback.backups import files, plain_sections, restricted, wrappings
 from ansible.module_utils.rollback.backups.names import PLAIN
 from ansible.module_utils.rollback.errors import RollbackError
-from ansible.module_utils.rollback.postgres import client_tools, event_triggers, parallel_load
+from ansible.module_utils.rollback.postgres import client_tools, event_triggers, parallel_load, subscriptions
 from ansible.module_utils.rollback.postgres.client_tools import ClientTools
 from ansible.module_utils.rollback.postgres.extensions import Extension
 from ansible.module_utils.rollback.postgres.load_settings import as_options
@@ -25,6 +25,7 @@ from ansible.module_utils.rollback.postgres.sessions import end_sessions
 
 with suppress(ImportError):  # the module that uses this says so
     import psycopg
+    from psycopg import errors as pg_errors
     from psycopg import sql
 
 if TYPE_CHECKING:
@@ -121,13 +122,19 @@ def _load(
     def text(dump: IO[bytes]) -> Iterable[bytes]:
         return plain_sections.without_public(files.blocks(dump)) if makes_public else files.blocks(dump)
 
-    if as_dumped:
+    for connections in sorted({max(jobs, 1), 1}, reverse=True) if as_dumped else []:
         try:
             with files.open_as_sql(backup, backup_format, compression, tools) as dump:
-                return parallel_load.load(server, database, text(dump), max(jobs, 1), extensions)
-        except plain_sections.NotAsDumped:  # seen only behind the first rows: from the beginning again, with psql
+                return parallel_load.load(server, database, text(dump), connections, extensions)
+        except RollbackError as error:
+            # What is not pg_dump's own shows only behind the first rows. Then it is psql's, from the beginning again.
+            by_psql = isinstance(error, plain_sections.NotAsDumped)
+            if not by_psql and (connections == 1 or not _may_be_of_several(error.__cause__)):
+                raise
             with server.connect() as connection:
                 create_like(connection, properties(connection, database), database)
+            if by_psql:
+                break
     argv = [
         tools.path("psql"),
         f"--dbname={server.conninfo(database)}",
@@ -141,6 +148,17 @@ def _load(
     with files.open_as_sql(backup, backup_format, compression, tools) as dump:
         _feed(argv, server, restricted.lines(text(dump), tools.version))
     return None
+
+
+def _may_be_of_several(error: Optional[BaseException]) -> bool:
+    """Whether a load over one connection may not meet it: locks, or checks that read what another connection brings."""
+    several = (
+        pg_errors.DeadlockDetected,
+        pg_errors.LockNotAvailable,
+        pg_errors.CheckViolation,
+        pg_errors.RaiseException,
+    )
+    return isinstance(error, several)
 
 
 def drop_public(connection: "psycopg.Connection[Any]") -> bool:
@@ -181,6 +199,7 @@ def drop(connection: "psycopg.Connection[Any]", name: str) -> bool:
     if connection.execute("SELECT FROM pg_database WHERE datname = %s", [name]).fetchone() is None:
         return False
     end_sessions(connection, [name])
+    subscriptions.drop_all(connection, name)
     connection.execute(sql.SQL("DROP DATABASE {}").format(sql.Identifier(name)))
     return True
 

@@ -24,6 +24,12 @@ FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace LEFT JOIN pg_stat_
 WHERE c.relkind = 'r' AND c.relpersistence <> 't' AND {_OURS} AND (e.oid IS NOT NULL OR {_NOT_OF_EXTENSION.format(catalog="pg_class", oid="c.oid")})
 ORDER BY 1"""
 
+PARTITIONS = f"""
+SELECT format('%I.%I', n.nspname, c.relname), format('%I.%I', rn.nspname, r.relname)
+FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+     JOIN pg_class r ON r.oid = pg_partition_root(c.oid) JOIN pg_namespace rn ON rn.oid = r.relnamespace
+WHERE c.relispartition AND c.relkind = 'r' AND {_RELATION} ORDER BY 1"""
+
 SEQUENCES = f"""
 SELECT format('%I.%I', n.nspname, c.relname), pg_sequence_last_value(c.oid)
 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.relkind = 'S' AND {_RELATION} ORDER BY 1"""

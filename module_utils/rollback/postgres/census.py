@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Dict, Iterator, List, Optional, Sequence
 from ansible.module_utils.rollback.census import DEFAULT_VERSION_TABLE, Census, Table
 from ansible.module_utils.rollback.errors import RollbackError
 from ansible.module_utils.rollback.postgres import violations
-from ansible.module_utils.rollback.postgres.catalog_queries import IDENTITY, OBJECTS, SEQUENCES, TABLES
+from ansible.module_utils.rollback.postgres.catalog_queries import IDENTITY, OBJECTS, PARTITIONS, SEQUENCES, TABLES
 
 with suppress(ImportError):  # the module that uses this says so
     from psycopg import errors as pg_errors
@@ -70,8 +70,13 @@ def take(
     for name, schema, relation, table_oid, inserted, updated, deleted, readable, condition in found:
         rows, digest = _read(connection, schema, relation, condition, content)
         tables[name] = Table(rows, table_oid, inserted, updated, deleted, readable, digest)
-    sequences = dict(connection.execute(SEQUENCES).fetchall())
-    return replace(known, tables=tables, sequences=sequences, objects=objects(connection))
+    return replace(
+        known,
+        tables=tables,
+        sequences=dict(connection.execute(SEQUENCES).fetchall()),
+        objects=objects(connection),
+        partitions=dict(connection.execute(PARTITIONS).fetchall()),
+    )
 
 
 def objects(connection: "psycopg.Connection[Any]") -> Dict[str, str]:

@@ -7,8 +7,9 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Optional, Sequence
 
 from ansible.module_utils.rollback.errors import RollbackError
-from ansible.module_utils.rollback.postgres import beside, client_tools, room
+from ansible.module_utils.rollback.postgres import beside, client_tools, event_triggers, room
 from ansible.module_utils.rollback.postgres.client_tools import ClientTools
+from ansible.module_utils.rollback.postgres.load_settings import as_options
 from ansible.module_utils.rollback.postgres.server import Server
 
 with suppress(ImportError):  # the module that uses this says so
@@ -72,13 +73,15 @@ def _fill(server: Server, tools: ClientTools, live: str, name: str) -> None:
         "--compress=0",
     ]
     load = [tools.path("pg_restore"), f"--dbname={server.conninfo(name)}", "--no-password", "--exit-on-error"]
+    with server.connect() as connection:
+        quiet = {"PGOPTIONS": as_options(event_triggers.settings(connection))}
     with subprocess.Popen(
         dump, env=server.environment(), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE
     ) as dumping:
         assert dumping.stdout and dumping.stderr  # noqa: S101 - for mypy: both are pipes
         failed: Optional[RollbackError] = None
         try:
-            client_tools.run(load, server.environment(), stdin=dumping.stdout)
+            client_tools.run(load, {**server.environment(), **quiet}, stdin=dumping.stdout)
         except RollbackError as error:
             failed = error
         dumping.stdout.close()  # whoever still dumps is told that nobody reads

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, List, Tuple
 
+from ansible.module_utils.rollback.postgres import carrying, settings
 from ansible.module_utils.rollback.words import listed
 
 if TYPE_CHECKING:
@@ -45,13 +46,6 @@ _CHECKS: List[Tuple[str, str]] = [
         "The operator's role may not end the sessions of {}. Grant it pg_signal_backend; superusers must leave by themselves.",
     ),
     *_HOLDERS,
-    (
-        "SELECT DISTINCT pg_get_userbyid(setrole) FROM pg_db_role_setting WHERE setrole <> 0"
-        " AND setdatabase = (SELECT oid FROM pg_database WHERE datname = %(database)s)"
-        " AND NOT (SELECT rolsuper FROM pg_roles WHERE rolname = current_user)"
-        " AND NOT (SELECT rolcreaterole FROM pg_roles WHERE rolname = current_user)",
-        "The settings of roles in this database ({}) cannot be carried over without CREATEROLE. Give it to the operator's role, or reset those settings.",
-    ),
 ]
 
 
@@ -66,6 +60,17 @@ _OF_MIGRATION: List[Tuple[str, str]] = [
 ]
 
 
+# A role that is a member without INHERIT owns nothing by that, and one without SET can give nothing to the owner.
+_HALF_MEMBERS = """
+SELECT pg_get_userbyid(datdba) FROM pg_database
+WHERE datname = %s AND pg_has_role(current_user, datdba, 'MEMBER')
+  AND NOT (pg_has_role(current_user, datdba, 'USAGE') AND pg_has_role(current_user, datdba, %s))"""
+_GRANTORS = """
+SELECT DISTINCT pg_get_userbyid(a.grantor) FROM pg_database d, aclexplode(d.datacl) a
+WHERE d.datname = current_database() AND a.grantor <> d.datdba ORDER BY 1"""
+_SUBSCRIPTIONS = """
+SELECT subname FROM pg_subscription JOIN pg_database d ON d.oid = subdbid
+WHERE d.datname = current_database() AND NOT (SELECT rolsuper FROM pg_roles WHERE rolname = current_user) ORDER BY 1"""
 # Those that send whole servers' changes have no database; a base backup is no reader.
 _STANDBYS = """
 SELECT coalesce(nullif(r.application_name, ''), 'unnamed') FROM pg_stat_replication r JOIN pg_stat_activity a USING (pid)
@@ -74,7 +79,14 @@ WHERE a.datname IS NULL AND r.state IS DISTINCT FROM 'backup' ORDER BY 1"""
 
 def find(connection: "psycopg.Connection[Any]", database: str) -> List[str]:
     """Sentences, one per obstacle, each with the way out; empty where nothing stands in the way."""
-    return _sentences(connection, database, _CHECKS)
+    return _sentences(connection, database, _CHECKS) + _half_member(connection, database)
+
+
+def of_settings(connection: "psycopg.Connection[Any]", database: str) -> List[str]:
+    """The same for settings that a restored database could not be given; `connection` is to the maintenance database."""
+    if connection.execute("SELECT pg_is_in_recovery()").fetchone() == (True,):
+        return []  # an obstacle already, and nothing can be tried there
+    return settings.unsettable(connection, database)
 
 
 def of_migration(connection: "psycopg.Connection[Any]") -> List[str]:
@@ -89,12 +101,34 @@ def holders(connection: "psycopg.Connection[Any]", database: str) -> List[str]:
 
 def notes(connection: "psycopg.Connection[Any]") -> List[str]:
     """Sentences about what stops nothing and is good to know before a restore."""
-    standbys = [str(name) for (name,) in connection.execute(_STANDBYS).fetchall()]
-    if not standbys:
+    sentences = []
+    for query, sentence in (
+        (
+            _STANDBYS,
+            "Standbys replay the restore ({}): reads there lag until they have,"
+            " and sessions that are open there go on reading the old data until they reconnect.",
+        ),
+        (_GRANTORS, "What {} granted on the database will have been granted by its owner on a restored one."),
+        (
+            _SUBSCRIPTIONS,
+            "Subscriptions ({}) are in no backup that the operator's role makes: pg_dump writes them for a superuser only.",
+        ),
+    ):
+        names = [str(name) for (name,) in connection.execute(query).fetchall()]
+        if names:
+            sentences.append(sentence.format(listed(names)))
+    return sentences
+
+
+def _half_member(connection: "psycopg.Connection[Any]", database: str) -> List[str]:
+    how = "SET" if connection.info.server_version >= 160000 else "MEMBER"
+    row = connection.execute(_HALF_MEMBERS, [database, how]).fetchone()
+    if row is None:
         return []
+    (operator,) = connection.execute("SELECT current_user").fetchone() or ("",)
     return [
-        f"Standbys replay the restore ({listed(standbys)}): reads there lag until they have,"
-        " and sessions that are open there go on reading the old data until they reconnect."
+        f"{operator} is a member of {row[0]}, which owns the database, but has not all of its rights, so it may not rename it,"
+        f" or not make another for it. Run as a superuser: {carrying.membership(connection, str(row[0]), str(operator))}"
     ]
 
 

@@ -14,12 +14,18 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Callable, Dict, Iterable, Iterator, List, Mapping, Optional, Set, Tuple
 
 from ansible.module_utils.rollback.backups import plain_sections
-from ansible.module_utils.rollback.backups.plain_sections import ACL, COMMENT, EVENT_TRIGGER, EXTENSION, Entry
+from ansible.module_utils.rollback.backups.plain_sections import (
+    ACL,
+    COMMENT,
+    EVENT_TRIGGER,
+    EXTENSION,
+    SECURITY_LABEL,
+    Entry,
+)
 from ansible.module_utils.rollback.errors import RollbackError
-from ansible.module_utils.rollback.postgres import builds, extensions
+from ansible.module_utils.rollback.postgres import builds, extensions, grants
 from ansible.module_utils.rollback.postgres.builds import Build
 from ansible.module_utils.rollback.postgres.extensions import Extension
-from ansible.module_utils.rollback.postgres.grants import Grants
 from ansible.module_utils.rollback.postgres.load_settings import load_settings
 from ansible.module_utils.rollback.postgres.server import Server
 
@@ -160,7 +166,7 @@ class _Loader:
 
     def __init__(self, sessions: List[_Session], known: Mapping[str, Extension]) -> None:
         self._sessions, self._first, self._known = sessions, sessions[0], known
-        self._grants = Grants(self._first.connection)
+        self._grants = grants.Grants(self._first.connection)
         self._event_triggers: List[Entry] = []
         self.shares = Shares()
         self._sizes: Dict[bytes, int] = {}  # bytes of its rows in the dump, by a table's plain name
@@ -169,7 +175,9 @@ class _Loader:
         self._after_builds: List[Tuple[Entry, bytes]] = []
 
     def load(self, entry: Entry) -> None:
-        if entry.kind == EVENT_TRIGGER or entry.name.startswith(EVENT_TRIGGER + " "):
+        if entry.kind == EVENT_TRIGGER or (
+            entry.kind in (COMMENT, SECURITY_LABEL) and entry.name.startswith(EVENT_TRIGGER + " ")
+        ):
             # They would fire at what comes after them, such as REFRESH MATERIALIZED VIEW.
             self._event_triggers.append(entry)
         elif entry.kind == ACL:
@@ -210,7 +218,21 @@ class _Loader:
             self._first.create_extension(entry, self._known.get(entry.name))
         else:
             self.build()
+            self._run(entry)
+
+    def _run(self, entry: Entry) -> None:
+        """All of it at once, unless an owner may not have it yet."""
+        try:
             self._first.run(entry, entry.sql)
+        except RollbackError as error:
+            owned = any(map(grants.gives_away, entry.statements))
+            if not owned or not isinstance(error.__cause__, psycopg.errors.InsufficientPrivilege):
+                raise
+            for statement in entry.statements:
+                if grants.gives_away(statement):
+                    self._grants.give_away(entry, statement)
+                else:
+                    self._first.run(entry, statement)
 
     def build(self) -> None:
         """Bring the builds that wait to their end."""

@@ -13,7 +13,7 @@ from ansible.module_utils.rollback import worker
 from ansible.module_utils.rollback.backups import manifest as manifests
 from ansible.module_utils.rollback.backups import schema_only
 from ansible.module_utils.rollback.backups.manifest import Manifest
-from ansible.module_utils.rollback.census import DEFAULT_VERSION_TABLE, LARGE_OBJECTS, Census, differences
+from ansible.module_utils.rollback.census import DEFAULT_VERSION_TABLE, LARGE_OBJECTS, PUBLIC, Census, differences
 from ansible.module_utils.rollback.errors import RollbackError
 from ansible.module_utils.rollback.journal import Journal, NoJournal, steps_of
 from ansible.module_utils.rollback.postgres import (
@@ -137,6 +137,9 @@ def fill(
             shares = database.load(server, tools, request.backup, request.into, request.jobs, known)
         if shares:
             result.update({name: round(seconds, 3) for name, seconds in asdict(shares).items()})
+    if lacks_public(manifest):
+        with server.connect(request.into) as loaded:
+            database.drop_public(loaded)
     if judged(request):
         with journal.step("owners") as result:
             result["changed"] = len(ownership.settle(server, tools, request.into, live.owners))
@@ -162,6 +165,11 @@ def known_extensions(manifest: Manifest, live: Live) -> Dict[str, Extension]:
     """The extensions that the backup had; of one that does not say it, those of the live database."""
     recorded = {name: Extension(**each) for name, each in manifest.extensions.items()}
     return recorded or live.extensions
+
+
+def lacks_public(manifest: Manifest) -> bool:
+    """Whether the database that was backed up had no schema `public`, as every new one has."""
+    return bool(manifest.census.objects) and PUBLIC not in manifest.census.objects
 
 
 def judged(request: Request) -> bool:
@@ -194,7 +202,13 @@ def worded_here(server: Server, tools: ClientTools, request: Request, manifest: 
         dump = Path(directory) / "schema.sql"
         if not schema_only.write(request.backup, tools, dump):
             return manifest
-        trial = round_trip.Request(request.live, request.live, dump, extensions=known_extensions(manifest, live))
+        trial = round_trip.Request(
+            request.live,
+            request.live,
+            dump,
+            extensions=known_extensions(manifest, live),
+            has_public=not lacks_public(manifest),
+        )
         if judged(request):
             trial = replace(trial, settle=lambda name: ownership.settle(server, tools, name, live.owners))
         trip = round_trip.run(server, tools, trial)

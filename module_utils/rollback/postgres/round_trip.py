@@ -82,7 +82,7 @@ class Request:
     """`dump` is loaded into a database like `database`, named after `live`: the same, where that has its own name.
 
     With `rows` the dump is a schema alone. `extensions` are those of the live database, and `settle` is called with the name
-    of the loaded one.
+    of the loaded one. Whether that has a schema `public` no dump says.
     """
 
     database: str
@@ -91,6 +91,7 @@ class Request:
     rows: Optional[LiveRows] = None
     extensions: Mapping[str, Extension] = field(default_factory=dict)
     settle: Optional[Callable[[str], object]] = None
+    has_public: bool = True
 
 
 def run(server: Server, tools: ClientTools, request: Request) -> RoundTrip:
@@ -105,6 +106,8 @@ def run(server: Server, tools: ClientTools, request: Request) -> RoundTrip:
                 if request.settle:
                     request.settle(scratch)
                 with server.connect(scratch) as loaded:
+                    if not request.has_public:
+                        beside.drop_public(loaded)
                     notes = _rows_of(request.rows, loaded) if request.rows else []
                     with census.snapshot(loaded):
                         objects, consist_of = census.objects(loaded), left_out.extensions(loaded)
