@@ -80,7 +80,7 @@ class Ground:
         with self.connect(database) as live, self.connect(trip) as copy:
             for name, owner in live.execute("SELECT extname, extowner::int8 FROM pg_extension"):
                 copy.execute("UPDATE pg_extension SET extowner = %s WHERE extname = %s", [owner, name])
-            if not live.execute("SELECT FROM pg_namespace WHERE nspname = 'public'").fetchone():
+            if not live.execute("SELECT 1 FROM pg_namespace WHERE nspname = 'public'").fetchone():
                 copy.execute("DROP SCHEMA public")
 
 
