@@ -55,11 +55,21 @@ BLOCK = 512
 PLACES = (
     ("its size", r"bytes, its manifest says"),
     ("its checksum", r"the checksum of .* is not the one|lacks the file|has a file too many"),
-    ("its format", r"not recognisable|is empty|has no toc\.dat|is not a dump|There is no backup"),
+    (
+        "its format",
+        r"not recognisable|is empty|has no toc\.dat|is not a dump|There is no backup|is compressed|is text in|begins with nothing",
+    ),
+    (
+        "its lines",
+        r"mixes line ends|is not part of the dump|is a program's message|goes on behind the dump's end|and does not end there",
+    ),
     ("its name or revision", r"is of database|expects revision"),
-    ("its statements", r"^The backup \S+ reaches"),
+    ("its statements", r"^The backup \S+ reaches|has rows of none|makes no table"),
     ("its end", r"is truncated: it does not end"),
-    ("reading it", r"cannot be read|written by a newer pg_dump|holds more than one dump|no plain file inside"),
+    (
+        "reading it",
+        r"cannot be read|written through a terminal|written by a newer pg_dump|holds more than one dump|no plain file inside",
+    ),
     ("loading it", r"^Loading |failed with exit code|^The dump holds|do not come as COPY|is not pg_dump's"),
     ("comparing what was loaded", r"What was restored is not"),
 )

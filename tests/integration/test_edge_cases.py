@@ -111,7 +111,7 @@ def test_a_backup_for_which_there_is_no_room_is_not_begun(awkward, tmp_path):
 
 
 @one_version_tells
-@pytest.mark.parametrize("jobs", [1, 2], ids=["by psql", "by several connections"])
+@pytest.mark.parametrize("jobs", [1, 2], ids=["by one connection", "by several"])
 def test_a_plain_dump_with_one_bad_statement_is_an_error_and_leaves_nothing(awkward, tmp_path, jobs):
     """psql by itself goes on after an error, and ends with exit code 0."""
     with awkward.database():

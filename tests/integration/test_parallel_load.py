@@ -20,6 +20,7 @@ from place import Place
 from servers import OWNER, Awkward
 
 from ansible.module_utils.rollback.backups import plain_sections, proof
+from ansible.module_utils.rollback.backups.dump_text import Text
 from ansible.module_utils.rollback.census import DEFAULT_VERSION_TABLE
 from ansible.module_utils.rollback.errors import RollbackError
 from ansible.module_utils.rollback.postgres import beside, parallel_load
@@ -346,7 +347,7 @@ def test_a_dump_that_breaks_off_is_never_loaded_as_if_whole(awkward, awkward_dum
 
 def test_a_session_that_is_ended_from_outside_is_an_error(awkward, awkward_dump, monkeypatch):
     """As an administrator, or a server that shuts down, would do it in the middle of the rows."""
-    real, ended = plain_sections._Text.rows, []
+    real, ended = Text.rows, []
     query = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s AND query ~ '^COPY public.big'"
 
     def rows(text):
@@ -356,7 +357,7 @@ def test_a_session_that_is_ended_from_outside_is_an_error(awkward, awkward_dump,
                 with awkward.as_superuser() as connection:
                     ended.extend(connection.execute(query, [INTO]).fetchall())
 
-    monkeypatch.setattr(plain_sections._Text, "rows", rows)
+    monkeypatch.setattr(Text, "rows", rows)
     with pytest.raises(RollbackError, match=r"Loading table data public.big failed"):
         load(awkward, awkward_dump)
     assert ended

@@ -21,6 +21,8 @@ DUMP = b"""--
 -- Dumped from database version 18.4
 -- Dumped by pg_dump version 18.4
 
+CREATE TABLE public.leads (id integer, name text);
+
 COPY public.leads (id, name) FROM stdin;
 1\tAda
 2\tBob

@@ -231,3 +231,57 @@ def test_what_clean_drops_is_said_once_and_settings_on_each_connection():
     opening = read(TABLE, HEAD + b"DROP TABLE IF EXISTS public.leads;\n")[0][1]
     assert [plain_sections.is_setting(statement) for statement in opening] == [True] * 3 + [False]
     assert plain_sections.can_be_cut([HEAD + b"DROP TABLE IF EXISTS public.leads;\n" + TABLE + ROWS + TAIL])
+
+
+# Where the loader would see other statements than the scanner does -------------------------------------------------
+
+HIDDEN = [
+    # psql and the server end a comment at a carriage return.
+    b"-- x\rCOPY public.leads (id) FROM stdin;\nDROP DATABASE app;\n/*\n\\.\n*/\n;\n",
+    b"COPY public.leads (id) FROM stdin; SELECT 1;\n1\n\\.\n",
+    b"SELECT 1; COPY public.leads (id) FROM stdin;\n1\n\\.\n",
+    b"/* x */ COPY public.leads (id) FROM stdin;\n1\n\\.\n",
+]
+
+
+@pytest.mark.parametrize("body", HIDDEN)
+def test_rows_that_do_not_come_as_pg_dump_writes_them_are_left_to_psql(body):
+    with pytest.raises(plain_sections.NotAsDumped):
+        read(TABLE + ROWS + body)
+
+
+@pytest.mark.parametrize("end", [b"\\.\r\n", b"\\.\r", b"\\.x\n"])
+@pytest.mark.parametrize("block", [1, 7, 1 << 20])
+def test_a_line_that_only_looks_like_the_end_of_rows_is_refused_by_the_loader_too(end, block):
+    with pytest.raises(RollbackError, match="does not end there"):
+        read(
+            TABLE + header(b"leads", b"TABLE DATA", True) + COPY + end + b"/*\n\\.\nDROP DATABASE app;\n-- */\n",
+            block=block,
+        )
+
+
+def test_a_statement_ends_where_its_semicolon_is_and_not_where_a_comment_has_one():
+    statement = b"COMMENT ON TABLE public.leads IS 'x' -- ;\nDROP DATABASE app;\n"
+    body = b"CREATE FUNCTION f() RETURNS int\n    BEGIN ATOMIC\n SELECT 1;\n SELECT 2;\nEND;\n"
+    _, comment, function = read(header(b"leads", b"COMMENT") + statement + header(b"f()", b"FUNCTION") + body)
+    assert comment[1] == [statement]
+    assert function[1] == [body]
+
+
+def test_a_timeout_that_only_newer_servers_know_is_left_out():
+    opening, table = read(b"SET transaction_timeout = 0;\n" + TABLE)
+    assert b"transaction_timeout" not in b"".join(opening[1])
+    assert b"statement_timeout" in b"".join(opening[1])
+    assert table[0] == "table public.leads"
+
+
+@pytest.mark.parametrize("name", [b"public", b'"public"'])
+def test_a_dump_that_makes_public_is_told_with_quotes_and_without(name):
+    dump = [
+        HEAD
+        + header(b"public", b"SCHEMA").replace(b"Schema: public", b"Schema: -")
+        + b"CREATE SCHEMA %s;\n" % name
+        + TAIL
+    ]
+    assert plain_sections.makes_public(dump)
+    assert b"CREATE SCHEMA" not in b"".join(plain_sections.without_public(dump))

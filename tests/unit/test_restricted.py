@@ -52,3 +52,16 @@ def test_event_triggers_come_last_since_they_would_fire_at_what_follows():
         b"".join(restricted.lines([DUMP + trigger + comment + rest], OLD))
         == NO_TIMEOUTS + DUMP + rest + trigger + comment
     )
+
+
+def test_what_clean_drops_is_left_out_before_the_first_entry_and_nowhere_else():
+    drops = (
+        b'ALTER TABLE ONLY public.t DROP CONSTRAINT t_pkey;\nDROP TABLE public.t;\nDROP SCHEMA "public.";\n'
+        b"ALTER TABLE public.t ALTER COLUMN id DROP DEFAULT;\nSELECT pg_catalog.lo_unlink('42');\n"
+        b"CREATE OR REPLACE VIEW public.v AS\nSELECT\n    NULL::integer AS id;\n"
+    )
+    public = b"DROP SCHEMA public;\nDROP SCHEMA IF EXISTS public;\n"
+    strange = b'DROP TABLE "a;\n\\restrict b";\nDROP TABLE a; SELECT 1;\n'
+    entry = b"-- Name: t; Type: TABLE; Schema: public; Owner: -\n"
+    given = drops + public + strange + entry + drops
+    assert b"".join(restricted.lines([given], OLD)) == NO_TIMEOUTS + public + strange + entry + drops

@@ -263,3 +263,40 @@ WORDS = st.sampled_from(
 @given(st.lists(WORDS | st.binary(max_size=3)), st.sampled_from([b" ", b"\n", b""]))
 def test_whatever_a_dump_says_is_judged_without_an_error(words, between):
     assert found(between.join(words)) <= set(scan.KINDS)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        "1e-07",
+        "1.5e+30, -1.5E-300",
+        ".5, 5., -42",
+        "B'101', X'1f'",
+        "'NaN', 'Infinity', NULL, true, DEFAULT",
+        "'a\nb;\n--'",
+    ],
+)
+def test_rows_of_any_kind_of_number_are_rows(values):
+    facts = dump_reader.read(
+        [b"INSERT INTO public.t VALUES (%s), (%s);\n" % ((values.encode(),) * 2) + END], "public.v"
+    )
+    assert (facts.found, facts.rows) == ({}, {"public.t": 2})
+
+
+@pytest.mark.parametrize("values", ["1e", "e-07", "1e-07y", "1efoo(1)", "1e+pg_sleep(9)"])
+def test_what_only_begins_like_a_number_is_none(values):
+    assert "statements" in found(b"INSERT INTO public.t VALUES (%s);\n" % values.encode())
+
+
+@pytest.mark.parametrize(
+    ("setting", "kinds"),
+    [(b"transaction_timeout = 0", set()), (b"future_timeout = 0", set()), (b"archive_command = 'id'", {"statements"})],
+)
+def test_timeouts_of_newer_versions_of_pg_dump_are_its_own(setting, kinds):
+    facts = dump_reader.read([b"SET " + setting + b";\n" + END], "public.v")
+    assert (set(facts.found), bool(facts.needs.settings)) == (kinds, bool(kinds))
+
+
+def test_a_comment_that_a_carriage_return_ends_is_not_pg_dumps():
+    assert found(b"-- x\rCOPY public.t (a) FROM stdin;\nDROP DATABASE app;\n/*\n\\.\n*/\n;\n") == {"statements"}
+    assert found(b"-- x\r\nCOMMENT ON TABLE t IS '\n-- x\ry\n';\n") == set()

@@ -123,7 +123,7 @@ def entries(blocks: Iterable[bytes]) -> Iterator[Entry]:
 
     for line in iter(text.line, b""):
         if not lines:
-            if line.startswith(b"--") and b"\r" in line:
+            if line.startswith(b"--") and b"\r" in line.rstrip():
                 raise NotAsDumped("A comment holds a carriage return, which ends it.", "Choose another backup.")
             header = HEADER.match(line)
             if header:

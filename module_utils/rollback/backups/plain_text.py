@@ -51,7 +51,7 @@ class PlainText(io.RawIOBase):
         while True:
             taken = self._take(size - len(self._held) if size > 1 else size)
             block, self._held = self._held + taken, b""
-            if taken and block.endswith(b"\r"):  # its line feed may come with the next block
+            if size >= 0 and taken and block.endswith(b"\r"):  # its line feed may come with the next block
                 block, self._held = block[:-1], b"\r"
             if block or not taken:
                 return self._converted(block)

@@ -9,15 +9,18 @@ import re
 import secrets
 from typing import Iterable, Iterator, List, Tuple
 
-from ansible.module_utils.rollback.backups.dump_text import END_OF_ROWS, HEADER, Text
+from ansible.module_utils.rollback.backups.dump_text import END_OF_ROWS, Text
 from ansible.module_utils.rollback.backups.preamble import LEFT_OUT, NO_TIMEOUTS
 from ansible.module_utils.rollback.backups.scan import Scanner
 from ansible.module_utils.rollback.backups.script import RESTRICT
 
-# What pg_dump --clean drops before it makes anything, each in a line: a new database has none of it but the schema public.
+# How pg_dump --clean begins: with drops, and with views that make room for others to be dropped. A new database has none of
+# it but the schema public.
 _DROPS = re.compile(
-    rb"(?:DROP (?!SCHEMA (?:IF EXISTS )?(?:public|\"public\");)|ALTER [^;]* DROP |SELECT pg_catalog\.lo_unlink\()[^;]*;\s*"
+    rb"(?:DROP (?!SCHEMA (?:IF EXISTS )?(?:public|\"public\");)|ALTER [^;]* DROP |CREATE OR REPLACE VIEW |"
+    rb"SELECT pg_catalog\.lo_unlink\()[^;]*;\s*"
 )
+_MAKES = re.compile(rb"-- (?:Data for )?Name: |CREATE (?!OR REPLACE VIEW )|COPY |INSERT ")
 # The first minor version of each major one that knows \restrict; from 18 on all do.
 _KNOWS_SINCE = {13: 22, 14: 19, 15: 14, 16: 10, 17: 6}
 # They would fire at what comes after them.
@@ -34,29 +37,31 @@ def lines(blocks: Iterable[bytes], psql: Tuple[int, ...]) -> Iterator[bytes]:
     """The dump for a psql of version `psql`; event triggers come last. Raises EOFError where it breaks off among rows."""
     key = secrets.token_hex(16).encode() if known_to(psql) else b""
     text, scanner = Text(blocks), Scanner()
-    held: List[bytes] = []
-    holds = False
+    last: List[bytes] = []
+    opening, comes_last, begun = True, False, b""
     if key:
         yield b"\\restrict %s\n" % key
     yield NO_TIMEOUTS
-    opening = True
     for line in iter(text.line, b""):
-        if scanner.script.between_statements and (RESTRICT.match(line) or LEFT_OUT.fullmatch(line)):
+        between = scanner.script.between_statements
+        if between and (RESTRICT.match(line) or LEFT_OUT.fullmatch(line)):
             continue
-        begins = scanner.script.between_statements
-        if begins:
-            holds = bool(_EVENT_TRIGGER.match(line))
-        opening = opening and not (begins and HEADER.match(line))
+        if between:
+            comes_last = bool(_EVENT_TRIGGER.match(line))
+        opening = opening and not (between and _MAKES.match(line))
         table = scanner.feed(line)
-        if opening and begins and scanner.script.between_statements and _DROPS.fullmatch(line):
+        begun += line
+        if opening and not scanner.script.between_statements:
             continue
-        if holds:
-            held.append(line)
-            continue
-        yield line
+        if comes_last:
+            last.append(begun)
+        elif not (opening and _DROPS.fullmatch(begun)):
+            yield begun
+        begun = b""
         if table:
             yield from text.rows()
             yield END_OF_ROWS
-    yield from held
+    yield begun
+    yield from last
     if key:
         yield b"\\unrestrict %s\n" % key

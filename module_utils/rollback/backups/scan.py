@@ -112,6 +112,8 @@ class Scanner:
     def feed(self, line: bytes) -> str:
         """The table of a COPY that ended on this line, whose rows come next; empty where none did."""
         self._copied, self.inserted = [], []
+        if line.startswith(b"--") and b"\r" in line.rstrip() and not self.script.inside:
+            self._note(Finding(STATEMENTS, "a comment that a carriage return ends"))
         command = self.script.meta_command(line)
         if command and not RESTRICT.match(command):
             self._note(Finding(PSQL, _shown(command)))

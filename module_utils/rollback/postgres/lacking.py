@@ -200,7 +200,9 @@ def _collations(connection: "psycopg.Connection[Any]", needs: Requirements) -> L
         options = [
             sql.SQL("{} = {}").format(sql.Identifier(name), sql.Literal(value)) for name, value in collation[1].items()
         ]
-        connection.execute(sql.SQL("CREATE COLLATION pg_temp.tried_first ({})").format(sql.SQL(", ").join(options)))
+        connection.execute(
+            sql.SQL("CREATE COLLATION pg_temp.trial_of_rollback ({})").format(sql.SQL(", ").join(options))
+        )
 
     refused = [
         f"{name} ({why})" for (name, _), why in trials.tried(connection, sorted(needs.collations.items()), create)

@@ -19,31 +19,31 @@ T = TypeVar("T")
 # A trial holds no lock for long, and waits for none: the live database is at work.
 _LIMITS = "SET TRANSACTION READ WRITE; SET LOCAL lock_timeout = '2s'; SET LOCAL statement_timeout = '20s'"
 _EVENT_TRIGGER = """
-CREATE FUNCTION pg_temp.tried_first() RETURNS event_trigger LANGUAGE plpgsql AS 'BEGIN END';
-CREATE EVENT TRIGGER tried_first ON sql_drop EXECUTE FUNCTION pg_temp.tried_first()"""
-_SUPPORT = "CREATE FUNCTION pg_temp.tried_first(text, text) RETURNS bool LANGUAGE sql SUPPORT pg_catalog.textlike_support AS 'SELECT true'"
+CREATE FUNCTION pg_temp.trial_of_rollback() RETURNS event_trigger LANGUAGE plpgsql AS 'BEGIN END';
+CREATE EVENT TRIGGER trial_of_rollback ON sql_drop EXECUTE FUNCTION pg_temp.trial_of_rollback()"""
+_SUPPORT = "CREATE FUNCTION pg_temp.trial_of_rollback(text, text) RETURNS bool LANGUAGE sql SUPPORT pg_catalog.textlike_support AS 'SELECT true'"
 _BINARY_CAST = """
-CREATE TYPE pg_temp.tried_first AS ENUM ();
-CREATE CAST (pg_temp.tried_first AS pg_catalog.oid) WITHOUT FUNCTION"""
-_LANGUAGE = "CREATE LANGUAGE tried_first HANDLER pg_catalog.plpgsql_call_handler"
+CREATE TYPE pg_temp.trial_of_rollback AS ENUM ();
+CREATE CAST (pg_temp.trial_of_rollback AS pg_catalog.oid) WITHOUT FUNCTION"""
+_LANGUAGE = "CREATE LANGUAGE trial_of_rollback HANDLER pg_catalog.plpgsql_call_handler"
 _SUBSCRIPTION = """
-CREATE SUBSCRIPTION tried_first CONNECTION 'host=localhost user=trial password=trial dbname=trial' PUBLICATION trial
+CREATE SUBSCRIPTION trial_of_rollback CONNECTION 'host=localhost user=trial password=trial dbname=trial' PUBLICATION trial
 WITH (connect = false, slot_name = NONE)"""
 # The smallest of each kind.
 _KINDS = {
     "event trigger": _EVENT_TRIGGER,
-    "access method": "CREATE ACCESS METHOD tried_first TYPE INDEX HANDLER pg_catalog.bthandler",
-    "operator class": "CREATE OPERATOR FAMILY pg_temp.tried_first USING btree",
-    "operator family": "CREATE OPERATOR FAMILY pg_temp.tried_first USING btree",
-    "foreign data wrapper": "CREATE FOREIGN DATA WRAPPER tried_first",
-    "text search parser": """CREATE TEXT SEARCH PARSER pg_temp.tried_first (START = pg_catalog.prsd_start,
+    "access method": "CREATE ACCESS METHOD trial_of_rollback TYPE INDEX HANDLER pg_catalog.bthandler",
+    "operator class": "CREATE OPERATOR FAMILY pg_temp.trial_of_rollback USING btree",
+    "operator family": "CREATE OPERATOR FAMILY pg_temp.trial_of_rollback USING btree",
+    "foreign data wrapper": "CREATE FOREIGN DATA WRAPPER trial_of_rollback",
+    "text search parser": """CREATE TEXT SEARCH PARSER pg_temp.trial_of_rollback (START = pg_catalog.prsd_start,
         GETTOKEN = pg_catalog.prsd_nexttoken, END = pg_catalog.prsd_end, LEXTYPES = pg_catalog.prsd_lextype)""",
-    "text search template": "CREATE TEXT SEARCH TEMPLATE pg_temp.tried_first (LEXIZE = pg_catalog.dsimple_lexize)",
-    requirements.BASE_TYPE: "CREATE TYPE pg_temp.tried_first",
+    "text search template": "CREATE TEXT SEARCH TEMPLATE pg_temp.trial_of_rollback (LEXIZE = pg_catalog.dsimple_lexize)",
+    requirements.BASE_TYPE: "CREATE TYPE pg_temp.trial_of_rollback",
     requirements.BINARY_CAST: _BINARY_CAST,
     requirements.BUILT_IN_CAST: "CREATE CAST (pg_catalog.xml AS pg_catalog.pg_lsn) WITH INOUT",
-    requirements.EVERYTHING_PUBLISHED: "CREATE PUBLICATION tried_first FOR ALL TABLES",
-    requirements.LEAKPROOF: "CREATE FUNCTION pg_temp.tried_first() RETURNS int LANGUAGE sql LEAKPROOF AS 'SELECT 1'",
+    requirements.EVERYTHING_PUBLISHED: "CREATE PUBLICATION trial_of_rollback FOR ALL TABLES",
+    requirements.LEAKPROOF: "CREATE FUNCTION pg_temp.trial_of_rollback() RETURNS int LANGUAGE sql LEAKPROOF AS 'SELECT 1'",
     requirements.SUPPORT: _SUPPORT,
     requirements.SUBSCRIPTION: _SUBSCRIPTION,
     requirements.LANGUAGE: _LANGUAGE,
@@ -88,7 +88,9 @@ def function_settings(connection: "psycopg.Connection[Any]", names: Iterable[str
         setting = sql.SQL(".").join(map(sql.Identifier, name.split(".")))
         (current,) = connection.execute("SELECT current_setting(%s, true)", [name]).fetchone() or (None,)
         value = "TO ''" if current is None else "FROM CURRENT"  # of one that no module knows, any value is as good
-        statement = f"CREATE FUNCTION pg_temp.tried_first() RETURNS int LANGUAGE sql SET {{}} {value} AS 'SELECT 1'"
+        statement = (
+            f"CREATE FUNCTION pg_temp.trial_of_rollback() RETURNS int LANGUAGE sql SET {{}} {value} AS 'SELECT 1'"
+        )
         connection.execute(sql.SQL(statement).format(setting))
 
     return tried(connection, names, create)
@@ -96,8 +98,8 @@ def function_settings(connection: "psycopg.Connection[Any]", names: Iterable[str
 
 def label_providers(connection: "psycopg.Connection[Any]", names: Iterable[str]) -> List[Tuple[str, str]]:
     def label(name: str) -> None:
-        _run(connection, "CREATE TEMPORARY TABLE tried_first ()")
-        statement = "SECURITY LABEL FOR {} ON TABLE pg_temp.tried_first IS NULL"
+        _run(connection, "CREATE TEMPORARY TABLE trial_of_rollback ()")
+        statement = "SECURITY LABEL FOR {} ON TABLE pg_temp.trial_of_rollback IS NULL"
         connection.execute(sql.SQL(statement).format(sql.Identifier(name)))
 
     return tried(connection, names, label)
