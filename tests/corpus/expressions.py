@@ -195,8 +195,6 @@ def takes(place: Place, expression: Expression) -> bool:
 
 def _inside(place: Place, text: str) -> str:
     def column(found: re.Match[str]) -> str:
-        return (
-            f"({CONSTANTS.get(found[1], '1')})" if place.column == _CONSTANT else place.column.format(found[1])
-        )
+        return f"({CONSTANTS.get(found[1], '1')})" if place.column == _CONSTANT else place.column.format(found[1])
 
     return re.sub(r"\$([a-z]\w*)", column, text)

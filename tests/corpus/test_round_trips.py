@@ -10,8 +10,8 @@ from pathlib import Path
 import expressions
 import fingerprint
 import pytest
-from corpus import VERSIONS, Pack, packs
-from ground import MARKERS, OWNER, Ground
+from corpus import Pack, packs
+from ground import OWNER, Ground
 
 from ansible.module_utils.rollback.backups import create
 from ansible.module_utils.rollback.backups.names import FORMATS, GZIP, NONE, PLAIN
@@ -19,8 +19,6 @@ from ansible.module_utils.rollback.backups.scan import ALLOWABLE
 from ansible.module_utils.rollback.journal import NoJournal
 from ansible.module_utils.rollback.postgres import restore, swap
 from ansible.module_utils.rollback.postgres.beside import oid_of
-
-PAIRS = [(pack, version) for version in VERSIONS for pack in packs() if version in pack.versions]
 
 
 @dataclass(frozen=True)
@@ -34,19 +32,16 @@ class Live:
     after_round_trip: Counter[str]
 
 
-def pairs() -> list:
-    # Tests of one pair share its database, so one process runs them.
-    return [
-        pytest.param(
-            (pack, version),
-            id=f"{version}-{pack.name}",
-            marks=[getattr(pytest.mark, MARKERS[version]), pytest.mark.xdist_group(f"{version}-{pack.name}")],
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "live" in metafunc.fixturenames:
+        version = metafunc.cls.version
+        here = [pack for pack in packs() if version in pack.versions]
+        metafunc.parametrize(
+            "live", [(pack, version) for pack in here], ids=[pack.name for pack in here], indirect=True
         )
-        for pack, version in PAIRS
-    ]
 
 
-@pytest.fixture(scope="module", params=pairs())
+@pytest.fixture(scope="class")
 def live(request: pytest.FixtureRequest, server_of: Callable[[int], Ground]) -> Iterator[Live]:
     pack, version = request.param
     ground, name, trip = server_of(version), pack.name, f"{pack.name}__trip"
@@ -76,8 +71,7 @@ def outside(ground: Ground, database: str) -> tuple:
         return fingerprint.outside(connection)
 
 
-@pytest.mark.parametrize("backup_format", FORMATS)
-def test_a_pack_survives_backup_restore_and_undo(live: Live, backup_format: str, tmp_path: Path) -> None:
+def survives_backup_restore_and_undo(live: Live, backup_format: str, tmp_path: Path) -> None:
     ground, server, tools = live.ground, live.ground.server(live.pack.superuser), live.ground.tools
     into, aside = f"{live.name}__restored", f"{live.name}__aside"
     wanted = create.Request(
@@ -106,6 +100,31 @@ def test_a_pack_survives_backup_restore_and_undo(live: Live, backup_format: str,
         agree(live.holds, of(ground, live.name))
     finally:
         ground.drop(into, aside)
+
+
+class RoundTrips:
+    """A class per version: pytest-xdist gives each to one process, which then starts one server for it."""
+
+    version: int
+
+    @pytest.mark.parametrize("backup_format", FORMATS)
+    def test_a_pack_survives_backup_restore_and_undo(self, live: Live, backup_format: str, tmp_path: Path) -> None:
+        survives_backup_restore_and_undo(live, backup_format, tmp_path)
+
+
+@pytest.mark.postgres15
+class TestPostgres15(RoundTrips):
+    version = 15
+
+
+@pytest.mark.postgres16
+class TestPostgres16(RoundTrips):
+    version = 16
+
+
+@pytest.mark.postgres
+class TestPostgres18(RoundTrips):
+    version = 18
 
 
 def test_the_corpus_is_not_shrinking() -> None:
