@@ -68,6 +68,10 @@ options:
     description: Whether a backup without a manifest is judged from its content.
     type: bool
     default: false
+  environment_name:
+    description: Environment whose other backups in the directory one without a manifest is compared with.
+    type: str
+    default: ""
 attributes:
   check_mode:
     support: full
@@ -97,6 +101,15 @@ judged:
   returned: success
   type: bool
   sample: false
+lacks:
+  description:
+    - What a backup that was judged does not hold and a whole database does, in sentences with the names; tables without their
+      rows, sequences without their value, large objects without content, and what every other backup at its revision has.
+    - Empty where nothing of that kind is missing, and for a backup with a manifest.
+  returned: success
+  type: list
+  elements: str
+  sample: [The dump creates public.orders and holds no rows of it (--exclude-table-data).]
 client_version:
   description: Version of the client tools that were used; empty for a snapshot.
   returned: success
@@ -131,7 +144,7 @@ from pathlib import Path
 from ansible.module_utils.rollback import module
 from ansible.module_utils.rollback.backups import files, names, proof, scan, signature
 from ansible.module_utils.rollback.backups.manifest import Manifest
-from ansible.module_utils.rollback.backups.proof import Terms
+from ansible.module_utils.rollback.backups.proof import Proof, Terms
 from ansible.module_utils.rollback.backups.requirements import Requirements
 from ansible.module_utils.rollback.census import DEFAULT_VERSION_TABLE
 from ansible.module_utils.rollback.postgres import client_tools, lacking, room, snapshot
@@ -150,6 +163,7 @@ ARGUMENT_SPEC = {
     "allow": {"type": "list", "elements": "str", "choices": list(scan.ALLOWABLE), "default": []},
     "keyring": {"type": "list", "elements": "str", "default": []},
     "judge": {"type": "bool", "default": False},
+    "environment_name": {"type": "str", "default": ""},
 }
 
 
@@ -159,20 +173,28 @@ def prove(params, check_mode):
         return prove_snapshot(server, path, params["keyring"])
     tools = client_tools.find(client_tools.major_of(params["server_version"]), params["client_bin_dir"] or None)
     if params["manifest"]:
-        manifest, needs, judged = Manifest.from_dict(params["manifest"]), Requirements(), False
+        proven = Proof(Manifest.from_dict(params["manifest"]), Requirements(), judged=False)
     else:
-        terms = Terms(params["allow"], params["keyring"], params["judge"], rows=params["strategy"] == "in_place")
-        manifest, needs, judged = proof.prove(path, params["version_table"], tools, terms)
+        terms = Terms(
+            params["allow"],
+            params["keyring"],
+            params["judge"],
+            rows=params["strategy"] == "in_place",
+            database=params["database"],
+            environment=params["environment_name"],
+        )
+        proven = proof.prove(path, params["version_table"], tools, terms)
     with server.connect(params["database"]) as connection:
-        problems, notes = lacking.find(connection, needs), lacking.too_mighty(connection)
+        problems, notes = lacking.find(connection, proven.needs), lacking.too_mighty(connection)
         if params["strategy"] == "beside":
-            lack, unseen = room.for_second_database(connection, manifest.census.bytes, params["data_dir"])
+            lack, unseen = room.for_second_database(connection, proven.manifest.census.bytes, params["data_dir"])
             problems += lack
             notes += unseen
     return {
         "changed": False,
-        "manifest": manifest.as_dict(),
-        "judged": judged,
+        "manifest": proven.manifest.as_dict(),
+        "judged": proven.judged,
+        "lacks": list(proven.lacks),
         "client_version": str(tools),
         "problems": problems,
         "notes": notes,
@@ -190,6 +212,7 @@ def prove_snapshot(server, path, keyring):
         "changed": False,
         "manifest": manifest.as_dict(),
         "judged": False,
+        "lacks": [],
         "client_version": "",
         "problems": [],
         "notes": [],

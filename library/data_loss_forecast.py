@@ -7,6 +7,7 @@ module: data_loss_forecast
 short_description: Count in the live database what a downgrade would take away
 description:
   - Counts rows and values that are not null, one by one, and estimates what is left when the time for that is over.
+    What can be neither counted nor estimated, such as rows that row-level security hides, has no number.
   - Says what can be kept aside (M(database_salvage)), and what else is built on it.
   - It changes nothing.
 options:
@@ -49,13 +50,15 @@ EXAMPLES = r"""
 
 RETURN = r"""
 losses:
-  description: What is really there of it, counted; what does not exist in the database is left out.
+  description:
+    - What is really there of it, counted; what does not exist in the database is left out.
+    - C(count) is null where there is no number, and C(uncounted) says why.
   returned: success
   type: list
   elements: dict
   sample:
     - {kind: column, schema: public, table: leads, columns: [phone], revision: 7e4d21c9a058, count: 4711, exact: true,
-       bytes: 1703936, savable: true, reason: "", dependents: [view public.lead_pipeline]}
+       bytes: 1703936, savable: true, reason: "", dependents: [view public.lead_pipeline], uncounted: ""}
 """
 
 from ansible.module_utils.rollback import module

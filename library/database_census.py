@@ -117,7 +117,9 @@ def count(params, check_mode):
     server = Server.of(params["dsn"], params["password"])
     with server.connect(params["database"]) as connection, census.snapshot(connection):
         found = (
-            census.take(connection, params["version_table"], params["application_role"] or None, params["content"])
+            census.take(
+                connection, params["version_table"], params["application_role"] or None, params["content"], partial=True
+            )
             if params["rows"]
             else census.identity(connection, params["version_table"])
         )

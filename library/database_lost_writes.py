@@ -97,7 +97,7 @@ def count(params, check_mode):
     with journal.step("lost_writes") as result:
         now = counted(server, params)
         tables = [entry.as_dict() for entry in forecast.of_restore(now, then) if entry.touched]
-        result.update(tables=tables, rows=now.rows)
+        result.update(tables=tables, rows=now.rows, uncounted=now.uncounted)
     return {"changed": False, "tables": tables, "rows": now.rows}
 
 
@@ -105,7 +105,7 @@ def counted(server, params):
     if params["safety"]:
         return restore.manifest_of(Path(params["safety"])).census
     with server.connect(params["aside"]) as connection, census.snapshot(connection):
-        return census.take(connection, params["version_table"])
+        return census.take(connection, params["version_table"], partial=True)
 
 
 def main() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field
-from typing import Any, Dict, List, Optional, Set
+from typing import Any, Dict, List, Optional, Sequence, Set, Tuple
 
 from ansible.module_utils.rollback.words import listed
 
@@ -20,7 +20,8 @@ class Table:
 
     `oid` tells whether two censuses saw the same table or one made anew. `readable` says whether the
     application's role may read it (None where no role was asked about). `content` is a hash over all rows,
-    independent of their order, where it was asked for.
+    independent of their order, where it was asked for. With `hidden`, row-level security hides rows from whoever would
+    have counted them, and `rows` is no count.
     """
 
     rows: int
@@ -30,6 +31,7 @@ class Table:
     deleted: Optional[int] = None
     readable: Optional[bool] = None
     content: Optional[str] = None
+    hidden: bool = False
 
 
 @dataclass(frozen=True)
@@ -53,7 +55,13 @@ class Census:
 
     @property
     def rows(self) -> int:
-        return sum(table.rows for table in self.tables.values())
+        """Those of all tables that could be counted."""
+        return sum(table.rows for table in self.tables.values() if not table.hidden)
+
+    @property
+    def uncounted(self) -> List[str]:
+        """Tables whose rows could not be counted."""
+        return sorted(name for name, table in self.tables.items() if table.hidden)
 
     def as_dict(self) -> Dict[str, Any]:
         return asdict(self)
@@ -62,6 +70,15 @@ class Census:
     def from_dict(cls, content: Dict[str, Any]) -> "Census":
         tables = {name: Table(**table) for name, table in content["tables"].items()}
         return cls(**{**content, "tables": tables})
+
+
+def hidden_rows(tables: Sequence[str]) -> Tuple[str, str]:
+    """What stands in the way of whoever dumps or counts `tables`, and the way out."""
+    return (
+        f"Row-level security hides rows of {listed(tables)} from the operator's role, so they can be neither counted nor dumped.",
+        "As a superuser, run ALTER ROLE <operator's role> BYPASSRLS. Where a materialized view reads such a table, that does not help its"
+        " refresh: run ALTER TABLE <table> NO FORCE ROW LEVEL SECURITY, which frees its owner from the policies.",
+    )
 
 
 def differences(expected: Census, found: Census, words: bool = True) -> List[str]:

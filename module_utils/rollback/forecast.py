@@ -10,7 +10,7 @@ from ansible.module_utils.rollback.census import Census, Table
 
 @dataclass(frozen=True)
 class TableForecast:
-    """`now` and `then` are exact row counts, None where the table does not exist (yet or any more).
+    """`now` and `then` are exact row counts, None where the table does not exist (yet or any more) or cannot be counted.
 
     `inserted`, `updated` and `deleted` are the server's own counts of writes since the backup; None where they
     cannot be told (statistics reset, table made anew). Rows alone would hide an update, or an insert and a delete.
@@ -27,7 +27,7 @@ class TableForecast:
     def touched(self) -> bool:
         """Where writes cannot be told, as many rows as before are no proof that there were none."""
         writes = (self.inserted, self.updated, self.deleted)
-        return self.now != self.then or None in writes or any(writes)
+        return self.now is None or self.now != self.then or None in writes or any(writes)
 
     def as_dict(self) -> Dict[str, Any]:
         return asdict(self)
@@ -43,7 +43,7 @@ def of_restore(now: Census, then: Census) -> List[TableForecast]:
 
 
 def _table(name: str, now: Optional[Table], then: Optional[Table], same_statistics: bool) -> TableForecast:
-    rows = (now.rows if now else None, then.rows if then else None)
+    rows = (_rows(now), _rows(then))
     if now and not then:
         return TableForecast(name, *rows, inserted=now.inserted, updated=now.updated, deleted=now.deleted)
     if not now or not then or not same_statistics or now.oid != then.oid:
@@ -53,6 +53,10 @@ def _table(name: str, now: Optional[Table], then: Optional[Table], same_statisti
         *rows,
         *(_since(getattr(now, field), getattr(then, field)) for field in ("inserted", "updated", "deleted")),
     )
+
+
+def _rows(table: Optional[Table]) -> Optional[int]:
+    return table.rows if table and not table.hidden else None
 
 
 def _since(now: Optional[int], then: Optional[int]) -> Optional[int]:

@@ -18,7 +18,9 @@ def what(entry: Mapping[str, Any]) -> str:
 
 
 def counted(entry: Mapping[str, Any]) -> str:
-    """`40 values`, `~1,200 rows`."""
+    """`40 values`, `~1,200 rows`; without a number where there is none."""
+    if entry["count"] is None:
+        return f"not countable ({entry['uncounted']})"
     unit = "values" if entry["kind"] in ("column", "values") else "rows"
     return f"{'' if entry['exact'] else '~'}{count(entry['count'])} {unit}"
 

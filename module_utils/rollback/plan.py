@@ -11,7 +11,7 @@ from typing import Any, Dict, List, Mapping, Sequence, Tuple
 from ansible.module_utils.rollback import forecast, identity, migration_lines
 from ansible.module_utils.rollback.backups.names import SNAPSHOT
 from ansible.module_utils.rollback.backups.sources import HERE
-from ansible.module_utils.rollback.census import Census
+from ansible.module_utils.rollback.census import Census, hidden_rows
 from ansible.module_utils.rollback.postgres import names
 from ansible.module_utils.rollback.words import amount, by_value, count, duration, listed, size, table
 
@@ -175,7 +175,7 @@ def for_restore(
         "warnings": [
             *(f"The policy restores instead of taking migrations back: {reason}" for reason in request.instead),
             *_warnings(point, live, then),
-            *([_UNPROVEN.format(backup["name"])] if proof["judged"] else []),
+            *([_UNPROVEN.format(backup["name"]), *proof["lacks"]] if proof["judged"] else []),
             *_unmarked(point, database),
             *(f"Source {name} could not be asked: {said}" for name, said in target.get("unasked", {}).items()),
             *proof["notes"],
@@ -185,7 +185,8 @@ def for_restore(
             *request.refusals(),
             *foreign(request, live.database, database),
             *_restore_refusals(point, live, then),
-            *(_judged_refusals(request, backup, live, then) if proof["judged"] else []),
+            *_hidden(live),
+            *(_judged_refusals(request, backup, proof["lacks"], live, then) if proof["judged"] else []),
             *unready(application),
             *database["obstacles"],
             *proof["problems"],
@@ -291,6 +292,7 @@ def for_undo_in_place(
         "refusals": [
             *request.refusals(),
             *proof["problems"],
+            *_hidden(live),
             *_no_room(request, _safety_room(live, then, backup), proof["free_bytes"]),
             *foreign(request, live.database, database),
             *unready(application),
@@ -423,6 +425,8 @@ def common(
         "forecast": [entry.as_dict() for entry in forecast.of_restore(live, then) if entry.touched],
         "rows_now": live.rows,
         "rows_then": then.rows,
+        "uncounted_now": live.uncounted,
+        "uncounted_then": then.uncounted,
         "steps": [asdict(step) for step in steps],
     }
 
@@ -463,15 +467,27 @@ def _restore_refusals(point: Mapping[str, Any], live: Census, then: Census) -> L
     return refusals
 
 
-def _judged_refusals(request: Request, backup: Mapping[str, Any], live: Census, then: Census) -> List[str]:
-    """A backup without a manifest is used on somebody's word; never one that says itself that it is another database's."""
+def _judged_refusals(
+    request: Request, backup: Mapping[str, Any], lacks: Sequence[str], live: Census, then: Census
+) -> List[str]:
+    """A backup without a manifest is used on somebody's word; never one that says itself that it is another database's.
+
+    Whoever gives it reads what is missing, as far as that can be seen.
+    """
     if then.database not in ("", live.database):
         return [
             f"The backup {backup['name']} is of database {then.database}, not {live.database}. Choose another backup."
         ]
     if request.accept_unproven:
         return []
-    return [f"{_UNPROVEN.format(backup['name'])} Where you know that it is the right one, add -e accept_unproven=true."]
+    said = " ".join([_UNPROVEN.format(backup["name"]), *lacks])
+    way_out = "Where you want it without that" if lacks else "Where you know that it is the right one"
+    return [f"{said} {way_out}, add -e accept_unproven=true."]
+
+
+def _hidden(live: Census) -> List[str]:
+    """What cannot be counted or dumped can be neither shown as lost nor compared after it was restored."""
+    return [" ".join(hidden_rows(live.uncounted))] if live.uncounted else []
 
 
 def _no_room(request: Request, needed: int, free: int) -> List[str]:
@@ -525,8 +541,11 @@ def text(plan: Mapping[str, Any]) -> str:
         ),
         ("Reason", plan["reason"] or "not given (-e reason=…)"),
         *_repeated("Evidence", _first(plan["evidence"]) or ["the probes found nothing wrong"]),
-        ("Now", _state(application["name"], application["from"], database["alembic_heads"], plan["rows_now"])),
-        ("Back to", _state(application["name"], application["to"], database["alembic_heads_then"], plan["rows_then"])),
+        ("Now", _state(application["name"], application["from"], database["alembic_heads"], rows_said(plan, "now"))),
+        (
+            "Back to",
+            _state(application["name"], application["to"], database["alembic_heads_then"], rows_said(plan, "then")),
+        ),
         *_sources(plan),
     ]
     return "\n".join(
@@ -554,10 +573,18 @@ def _loss_lines(plan: Mapping[str, Any]) -> List[str]:
     return migration_lines.lines(plan["migration"]) if "migration" in plan else _forecast_lines(plan["forecast"])
 
 
-def _state(name: str, versions: Mapping[str, str], heads: Sequence[str], rows: int) -> str:
-    counted = f", {amount(rows, 'row')}" if rows else ""
+def _state(name: str, versions: Mapping[str, str], heads: Sequence[str], rows: str) -> str:
+    counted = f", {rows}" if rows else ""
     running = by_value(versions) if versions else "unknown"
     return f"{name} {running}, schema {listed(heads or ['without revision'])}{counted}"
+
+
+def rows_said(plan: Mapping[str, Any], when: str) -> str:
+    """Rows of the whole database `now` or `then`; with the tables that they leave out, and empty where there are none."""
+    rows, uncounted = int(plan[f"rows_{when}"]), plan.get(f"uncounted_{when}")
+    if not uncounted:
+        return amount(rows, "row") if rows else ""
+    return f"at least {amount(rows, 'row')}, and not countable (row-level security): {listed(uncounted)}"
 
 
 def _sources(plan: Mapping[str, Any]) -> List[Tuple[str, str]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
 
 from ansible.module_utils.rollback import migration_lines, outcome
+from ansible.module_utils.rollback.plan import rows_said
 from ansible.module_utils.rollback.words import duration
 
 METHOD_NAMES = {
@@ -29,6 +30,7 @@ def build(record: Mapping[str, Any], notes: Mapping[str, Any]) -> Dict[str, Any]
     swap = by_name.get("swap", {}).get("data", {})
     counted = by_name.get("lost_writes", {}).get("data", {})
     swapped = bool(record["swapped"])
+    before = {"rows_now": counted["rows"], "uncounted_now": counted.get("uncounted")} if "rows" in counted else {}
     kept_as, kept = _set_aside(plan, by_name, swapped)
     elapsed = float(record["elapsed_s"])
     attempts = 1 + sum(1 for entry in entries if entry["event"] == "resumed")
@@ -64,6 +66,8 @@ def build(record: Mapping[str, Any], notes: Mapping[str, Any]) -> Dict[str, Any]
         "taken_away": _taken_away(plan),
         "went_back_counted": "after the last session had ended" if "tables" in counted else "for the plan",
         "rows_before": counted.get("rows", plan["rows_now"]),
+        "rows_before_said": rows_said({**plan, **before}, "now") or "0 rows",
+        "rows_after_said": rows_said(plan, "then") or "0 rows",
         "problems": list(record["problems"]),
         "actions": _actions(plan, concluded["outcome"], f"{kept_as} {kept}" if kept else ""),
     }

@@ -5,14 +5,14 @@ from __future__ import annotations
 import subprocess
 
 import pytest
-from servers import OWNER, READER, Awkward
+from servers import OPERATOR, OWNER, READER, Awkward
 
 from ansible.module_utils.rollback.backups import create, proof
 from ansible.module_utils.rollback.backups.names import COMPRESSIONS, FORMATS
 from ansible.module_utils.rollback.census import DEFAULT_VERSION_TABLE
 from ansible.module_utils.rollback.errors import RollbackError
 from ansible.module_utils.rollback.journal import Journal, NoJournal, steps_of
-from ansible.module_utils.rollback.postgres import restore
+from ansible.module_utils.rollback.postgres import census, restore
 from ansible.module_utils.rollback.postgres.load_settings import as_options, load_settings
 
 RUN = "20261122T031500Z-restore"
@@ -107,9 +107,45 @@ def test_a_backup_that_fails_leaves_nothing_that_looks_like_one(awkward, tmp_pat
     with awkward.database():
         with awkward.as_superuser("awkward") as connection:
             connection.execute(f"ALTER TABLE child FORCE ROW LEVEL SECURITY; ALTER TABLE child OWNER TO {OWNER}")
-        with pytest.raises(RollbackError, match="row-level security"):
+        with pytest.raises(RollbackError, match=r"^Row-level security hides rows of public\.child from"):
             back_up(awkward, tmp_path)
         assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("remedy", "before"),
+    [
+        (f"ALTER ROLE {OPERATOR} BYPASSRLS", f"ALTER ROLE {OPERATOR} NOBYPASSRLS"),
+        ("ALTER TABLE child NO FORCE ROW LEVEL SECURITY", "ALTER TABLE child FORCE ROW LEVEL SECURITY"),
+    ],
+)
+def test_either_way_out_of_row_level_security_leads_to_a_backup_that_comes_back(awkward, tmp_path, remedy, before):
+    """With BYPASSRLS, of a database without a materialized view of that table: its owner refreshes it, who is not let pass."""
+    with awkward.database(), awkward.as_superuser("awkward") as connection:
+        connection.execute("ALTER TABLE child FORCE ROW LEVEL SECURITY; DROP POLICY everyone ON child")
+        if "BYPASSRLS" in remedy:
+            connection.execute("DROP MATERIALIZED VIEW totals")
+        with awkward.server.connect("awkward") as operator, census.snapshot(operator):
+            partly = census.take(operator, partial=True)
+        assert (partly.uncounted, partly.tables["public.child"].rows) == (["public.child"], 0)
+        connection.execute(remedy)
+        try:
+            backup = back_up(awkward, tmp_path)
+            bring_back(awkward, backup)
+            with awkward.as_superuser(INTO) as restored:
+                assert restored.execute("SELECT count(*) FROM child").fetchone() == (300,)
+        finally:
+            connection.execute(before)
+
+
+def test_a_version_table_whose_rows_are_hidden_is_not_a_database_without_revision(awkward):
+    with awkward.database(), awkward.as_superuser("awkward") as connection:
+        connection.execute("ALTER TABLE alembic_version ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY")
+        with (
+            awkward.server.connect("awkward") as operator,
+            pytest.raises(RollbackError, match=r"hides rows of public\.alembic_version"),
+        ):
+            census.heads(operator)
 
 
 def test_what_cannot_be_restored_is_dropped_again(awkward, tmp_path):

@@ -289,3 +289,31 @@ def test_what_cannot_be_counted_in_time_is_estimated_and_marked(database):
     (values,) = forecast(database, Loss(COLUMN, "", "t", ("v",)), budget_s=0)
     assert (rows.exact, rows.count, values.exact) == (False, 1000, False)
     assert 450 <= values.count <= 550
+
+
+def test_a_partition_on_a_server_that_does_not_answer_is_no_rows_and_no_failure(database):
+    with database.awkward.as_superuser("awkward_small") as connection:
+        connection.execute("CREATE FOREIGN DATA WRAPPER nowhere; CREATE SERVER far FOREIGN DATA WRAPPER nowhere")
+        connection.execute(f"GRANT USAGE ON FOREIGN SERVER far TO {OWNER}")
+    database.owner("CREATE TABLE t (id integer) PARTITION BY LIST (id)")
+    database.owner("CREATE FOREIGN TABLE t_1 PARTITION OF t FOR VALUES IN (1) SERVER far")
+    (unknown,) = forecast(database, Loss(TABLE, "", "t"))
+    assert (unknown.count, unknown.exact) == (None, False)
+    assert "has no handler" in unknown.uncounted
+
+
+def test_what_can_be_neither_counted_nor_estimated_has_no_number(database):
+    database.owner("CREATE TABLE t (id integer PRIMARY KEY, v text)", "INSERT INTO t VALUES (1, 'x')")
+    for wanted in (Loss(TABLE, "", "t"), Loss(COLUMN, "", "t", ("v",))):
+        (unknown,) = forecast(database, wanted, budget_s=0)
+        assert (unknown.count, unknown.exact) == (None, False)
+        assert unknown.uncounted == "there was no time to count, and it was never analysed"
+    database.owner(
+        "ALTER TABLE t ENABLE ROW LEVEL SECURITY",
+        "ALTER TABLE t FORCE ROW LEVEL SECURITY",
+        "CREATE POLICY one ON t USING (id = 2)",
+    )
+    for wanted in (Loss(TABLE, "", "t"), Loss(COLUMN, "", "t", ("v",)), Loss(ROWS, "", "t")):
+        (hidden,) = forecast(database, wanted)
+        assert (hidden.count, hidden.exact, hidden.savable) == (None, False, False)
+        assert hidden.uncounted == "row-level security hides rows from the operator's role"

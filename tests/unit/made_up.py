@@ -141,6 +141,7 @@ def restore_plan(
     free=10**12,
     snapshot=None,
     judged=False,
+    missing=(),
     elsewhere=None,
     limit=0,
     unreachable=None,
@@ -157,6 +158,7 @@ def restore_plan(
         {
             "manifest": manifest(census=then or census()).as_dict(),
             "judged": judged,
+            "lacks": list(missing),
             "problems": list(lacks),
             "notes": list(unseen),
             "free_bytes": free,

@@ -207,3 +207,10 @@ def test_what_was_done_and_could_not_say_so_is_read_from_the_database(now, unsai
     recorded = [{"name": "down ccc", "status": "done"}, {"name": "down bbb", "status": "failed"}]
     migration = {"direction": "down", "steps": STEPS}
     assert [entry["revision"] for entry in migration_plan.steps_unsaid(migration, now, recorded)] == unsaid
+
+
+def test_what_was_not_counted_has_no_number():
+    why = "row-level security hides rows from the operator's role"
+    hidden = loss(count=None, exact=False, uncounted=why, savable=False, reason="public.leads has no key.")
+    (line,) = [line for line in plan.text(planned(losses=[hidden])).splitlines() if "public.leads: phone  " in line]
+    assert line.split("phone")[1].strip() == f"not countable ({why})  NO"

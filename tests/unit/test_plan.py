@@ -2,7 +2,7 @@ import dataclasses
 import json
 
 import pytest
-from made_up import BACKUP, RUN, application, census, live, point, request, restore_plan
+from made_up import BACKUP, RUN, application, census, live, point, request, restore_plan, table
 
 from ansible.module_utils.rollback import plan
 from ansible.module_utils.rollback.errors import RollbackError
@@ -332,3 +332,28 @@ def test_a_source_that_could_not_be_asked_is_a_warning():
         "Source away could not be asked: nobody is there."
         in restore_plan(unreachable={"away": "nobody is there."})["warnings"]
     )
+
+
+LACK_OF_ROWS = "The dump creates public.orders and holds no rows of it (--exclude-table-data)."
+
+
+def test_what_a_judged_backup_lacks_is_named_before_and_after_it_is_accepted():
+    (refusal,) = restore_plan(judged=True, missing=[LACK_OF_ROWS])["refusals"]
+    assert (
+        f"of which environment it is. {LACK_OF_ROWS} Where you want it without that, add -e accept_unproven=true."
+        in refusal
+    )
+    accepted = restore_plan(request(accept_unproven=True), judged=True, missing=[LACK_OF_ROWS])
+    assert (accepted["refusals"], LACK_OF_ROWS in accepted["warnings"]) == ([], True)
+    assert f"Warning: {LACK_OF_ROWS}" in plan.text(accepted)
+
+
+def test_a_database_of_which_rows_are_hidden_is_not_restored_over_and_its_rows_are_no_number():
+    hidden = live(tables={"public.leads": table(rows=0, hidden=True), "public.notes": table(rows=1)})
+    planned = restore_plan(now=hidden)
+    (refusal,) = planned["refusals"]
+    assert refusal.startswith("Row-level security hides rows of public.leads from the operator's role")
+    assert "BYPASSRLS" in refusal
+    assert "at least 1 row, and not countable (row-level security): public.leads" in plan.text(planned)
+    (entry,) = [entry for entry in planned["forecast"] if entry["table"] == "public.leads"]
+    assert entry["now"] is None

@@ -101,3 +101,9 @@ def test_every_outcome_and_method_has_its_words():
 @pytest.mark.parametrize("resumed", [0, 2])
 def test_attempts_are_counted(run, resumed):
     assert run(then=[("resumed", "", {})] * resumed)["attempts"] == 1 + resumed
+
+
+def test_rows_that_were_not_counted_are_not_left_out_of_a_sum_without_a_word(run):
+    facts = run(uncounted_now=["public.leads"], rows_now=1)
+    assert facts["rows_before_said"] == "at least 1 row, and not countable (row-level security): public.leads"
+    assert facts["rows_after_said"] == "2 rows"

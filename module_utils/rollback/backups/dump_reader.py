@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Dict, Iterable, Iterator, List, NamedTuple, Optional, Tuple
 
 from ansible.module_utils.rollback.backups import identifiers
+from ansible.module_utils.rollback.backups.contents import Contents
 from ansible.module_utils.rollback.backups.dump_text import END_MARKER, HEADER, Text
 from ansible.module_utils.rollback.backups.messages import MESSAGE
 from ansible.module_utils.rollback.backups.requirements import Requirements, RequirementsReader
@@ -33,8 +34,8 @@ class DumpFacts:
     """`rows` counts the rows of each table, `bytes` all of the dump as SQL; neither is known where they were not read.
 
     With `inserts` they came as INSERT statements, and a table without rows does not occur among them.
-    `found` is what it says beyond what restores one database, by kind (scan.KINDS); `needs` is what the server must have.
-    `message` is the first line that a program said into the dump, `behind` the first one behind its end.
+    `found` is what it says beyond what restores one database, by kind (scan.KINDS); `needs` is what the server must have,
+    `contents` what it creates. `message` is the first line that a program said into the dump, `behind` the first one behind its end.
 
     A partition whose rows load through the root of its table (`through_root`: (schema and name, the table that COPY names)) counts
     as itself once `settle` knows from `partitions` that it is one.
@@ -52,6 +53,7 @@ class DumpFacts:
     alembic_heads: Optional[List[str]] = None
     found: Dict[str, List[str]] = field(default_factory=dict)
     needs: Requirements = field(default_factory=Requirements)
+    contents: Contents = field(default_factory=Contents)
     message: Optional[Line] = None
     behind: Optional[Line] = None
     makes_tables: bool = False
@@ -62,7 +64,7 @@ class DumpFacts:
 def read(blocks: Iterable[bytes], version_table: str) -> DumpFacts:
     """Read a plain dump, or an archive as pg_restore writes it out. `blocks` may be of any size, and cut anywhere."""
     facts = DumpFacts()
-    scanner, needs = Scanner(), RequirementsReader(facts.needs)
+    scanner, needs = Scanner(note=facts.contents.note), RequirementsReader(facts.needs)
     facts.found, facts.partitions = scanner.found, scanner.partitions
     script = scanner.script
     text = Text(_counted(blocks, facts))
@@ -75,6 +77,7 @@ def read(blocks: Iterable[bytes], version_table: str) -> DumpFacts:
             if header:
                 source = (_said(header, "schema"), _said(header, "name")) if header["data"] else ("", "")
             _note(Line(text.lines, line), facts)
+            facts.contents.note_line(line)
         if not inside and not facts.message and MESSAGE.match(line):
             facts.message = Line(text.lines, line)
         if inside in (b"", b'"'):

@@ -164,13 +164,6 @@ def _beginning(source: Source, before: bytes, opening: bytes) -> RollbackError:
     return mixed_line_ends(source, len(lines) + 1)
 
 
-def only_definitions(name: str) -> RollbackError:
-    return RollbackError(
-        f"The backup {name} makes tables and has rows of none (pg_dump --schema-only): it would restore an empty database.",
-        CHOOSE_ANOTHER,
-    )
-
-
 def only_rows(name: str) -> RollbackError:
     return RollbackError(
         f"The backup {name} has rows and makes no table (pg_dump --data-only): it does not restore a database.",

@@ -14,6 +14,7 @@ from ansible.module_utils.rollback.backups import (
     mistaken,
     scan,
     signature,
+    wholeness,
     wrappings,
 )
 from ansible.module_utils.rollback.backups import manifest as manifests
@@ -30,17 +31,22 @@ CHOOSE_ANOTHER = "Choose another backup."
 
 
 class Proof(NamedTuple):
-    """What a proven backup holds, and what it needs of a server. With `judged`, only its content says the former."""
+    """What a proven backup holds, and what it needs of a server. With `judged`, only its content says the former.
+
+    `lacks` says of one that was judged what a whole database has and it has not, in sentences.
+    """
 
     manifest: Manifest
     needs: Requirements
     judged: bool
+    lacks: Sequence[str] = ()
 
 
 class Terms(NamedTuple):
     """`allow` names kinds of statements that are meant (scan.ALLOWABLE), `keyring` the keys by one of which it must be signed.
 
-    `judge` says whether a backup without a manifest may be judged from its content. Without `rows`, those of an archive whose
+    `judge` says whether a backup without a manifest may be judged from its content, `database` and `environment` whose
+    other backups in its directory it is compared with then. Without `rows`, those of an archive whose
     checksums are right are left to whoever counts them once they are restored.
     """
 
@@ -48,6 +54,8 @@ class Terms(NamedTuple):
     keyring: Sequence[str] = ()
     judge: bool = False
     rows: bool = True
+    database: str = ""
+    environment: str = ""
 
 
 PLAIN_TERMS = Terms()
@@ -101,9 +109,10 @@ def _read_statements(backup: Path, version_table: str, tools: ClientTools) -> Du
     facts = _read(backup, version_table, tools, "--schema-only")
     facts.rows_counted = False
     # What pg_restore leaves out of a schema may be statements too: it executes whatever an archive gives for a sequence.
-    scanner = scan.Scanner(facts.found)
+    scanner = scan.Scanner(facts.found, facts.contents.note)
     for statement in statements:
         scanner.text(statement)
+        facts.contents.note_entry(statement)
         dump_reader.note_sequence(statement, facts)
     return facts
 
@@ -153,11 +162,10 @@ def prove(backup: Path, version_table: str, tools: ClientTools, terms: Terms = P
             if manifest:
                 _compare_files(backup, manifest, checksums.result())
     if manifest is None:
-        if facts.makes_tables and not facts.rows:
-            raise mistaken.only_definitions(backup.name)
         if facts.rows and not facts.makes_tables and not facts.needs.extensions:
             raise mistaken.only_rows(backup.name)
-        return Proof(judged.manifest_of(backup, facts, tools), facts.needs, judged=True)
+        lacks = wholeness.lacks(facts, wholeness.others(backup, terms.database, terms.environment))
+        return Proof(judged.manifest_of(backup, facts, tools), facts.needs, judged=True, lacks=lacks)
     problems = contradictions(manifest, facts) if facts.rows_counted else []
     if problems:
         raise RollbackError(

@@ -7,7 +7,7 @@ its own that reach the server, its files, its programs, its roles, or another da
 from __future__ import annotations
 
 import re
-from typing import Dict, Iterable, Iterator, List, NamedTuple, Optional, Sequence, Set
+from typing import Callable, Dict, Iterable, Iterator, List, NamedTuple, Optional, Sequence, Set
 
 from ansible.module_utils.rollback.backups import preamble
 from ansible.module_utils.rollback.backups.script import ESCAPED, MARK, NAME, RESTRICT, STRING, WORD, Script, Token
@@ -98,15 +98,18 @@ class Scanner:
     """Is fed the lines of a dump that are no rows, and keeps in `found` what it refuses, by kind.
 
     `inserted` has the INSERTs that ended on the last line, `partitions` the table of each partition that was attached, and
-    `makes_tables` says whether there was a CREATE TABLE.
+    `makes_tables` says whether there was a CREATE TABLE. `note` is called with every statement.
     """
 
-    def __init__(self, found: Optional[Dict[str, List[str]]] = None) -> None:
+    def __init__(
+        self, found: Optional[Dict[str, List[str]]] = None, note: Optional[Callable[[List[Token]], None]] = None
+    ) -> None:
         self.found: Dict[str, List[str]] = {} if found is None else found
         self.script = Script(self._judge)
         self.inserted: List[Inserted] = []
         self.partitions: Dict[str, str] = {}
         self.makes_tables = False
+        self._tell = note
         self._copied: List[str] = []
 
     def feed(self, line: bytes) -> str:
@@ -137,6 +140,8 @@ class Scanner:
         self.script = Script(self._judge)
 
     def _judge(self, tokens: List[Token]) -> None:
+        if self._tell:
+            self._tell(tokens)
         if tokens and takes_rows(tokens):
             self._copied.append(table_of(tokens))
             return

@@ -18,7 +18,7 @@ TABLES = f"""
 SELECT format('%%I.%%I', n.nspname, c.relname) AS name, n.nspname, c.relname, c.oid::int8,
        s.n_tup_ins, s.n_tup_upd, s.n_tup_del,
        CASE WHEN %(role)s::text IS NULL THEN NULL ELSE has_schema_privilege(%(role)s, n.oid, 'USAGE') AND has_table_privilege(%(role)s, c.oid, 'SELECT') END,
-       coalesce(e.condition, '')
+       row_security_active(c.oid), coalesce(e.condition, '')
 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace LEFT JOIN pg_stat_all_tables s ON s.relid = c.oid
      LEFT JOIN (SELECT unnest(extconfig) AS oid, unnest(extcondition) AS condition FROM pg_extension) e ON e.oid = c.oid
 WHERE c.relkind = 'r' AND c.relpersistence <> 't' AND {_OURS} AND (e.oid IS NOT NULL OR {_NOT_OF_EXTENSION.format(catalog="pg_class", oid="c.oid")})

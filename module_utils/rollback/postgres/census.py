@@ -11,7 +11,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Dict, Iterator, List, Optional, Sequence
 
-from ansible.module_utils.rollback.census import DEFAULT_VERSION_TABLE, Census, Table
+from ansible.module_utils.rollback.census import DEFAULT_VERSION_TABLE, Census, Table, hidden_rows
 from ansible.module_utils.rollback.errors import RollbackError
 from ansible.module_utils.rollback.postgres import violations
 from ansible.module_utils.rollback.postgres.catalog_queries import IDENTITY, OBJECTS, PARTITIONS, SEQUENCES, TABLES
@@ -53,10 +53,12 @@ def take(
     version_table: str = DEFAULT_VERSION_TABLE,
     application_role: Optional[str] = None,
     content: bool = False,
+    partial: bool = False,
 ) -> Census:
     """Count and list everything; call it inside `snapshot`. With `content`, every row is hashed too.
 
-    Raises RollbackError where `application_role` does not exist or a table cannot be read.
+    Raises RollbackError where `application_role` does not exist or a table cannot be read. So it does where row-level
+    security hides rows, unless `partial`: then such a table is `hidden`, and not counted.
     """
     known = identity(connection, version_table)
     try:
@@ -66,10 +68,13 @@ def take(
             f"The application's role {application_role} does not exist on this server.",
             "Check rollback_application_role.",
         ) from error
+    hidden = [row[0] for row in found if row[-1]]
+    if hidden and not partial:
+        raise RollbackError(*hidden_rows(hidden))
     tables = {}
-    for name, schema, relation, table_oid, inserted, updated, deleted, readable, condition in found:
-        rows, digest = _read(connection, schema, relation, condition, content)
-        tables[name] = Table(rows, table_oid, inserted, updated, deleted, readable, digest)
+    for name, schema, relation, table_oid, inserted, updated, deleted, readable, is_hidden, condition in found:
+        rows, digest = (0, None) if is_hidden else _read(connection, schema, relation, condition, content)
+        tables[name] = Table(rows, table_oid, inserted, updated, deleted, readable, digest, hidden=is_hidden)
     return replace(
         known,
         tables=tables,
@@ -109,10 +114,16 @@ def identity(connection: "psycopg.Connection[Any]", version_table: str = DEFAULT
 
 
 def heads(connection: "psycopg.Connection[Any]", version_table: str = DEFAULT_VERSION_TABLE) -> Optional[List[str]]:
-    """The revisions in Alembic's version table, sorted; None where there is no such table."""
-    (exists,) = connection.execute("SELECT to_regclass(%s) IS NOT NULL", [version_table]).fetchone() or (False,)
-    if not exists:
+    """The revisions in Alembic's version table, sorted; None where there is no such table.
+
+    Raises RollbackError where row-level security hides them: that is not the same as none.
+    """
+    asked = "SELECT oid::int8, row_security_active(oid) FROM pg_class WHERE oid = to_regclass(%s)"
+    oid, hidden = connection.execute(asked, [version_table]).fetchone() or (None, False)
+    if oid is None:
         return None
+    if hidden:
+        raise RollbackError(*hidden_rows([version_table]))
     name = sql.SQL(".").join(sql.Identifier(part) for part in version_table.split("."))
     return [row[0] for row in connection.execute(sql.SQL("SELECT version_num FROM {} ORDER BY 1").format(name))]
 

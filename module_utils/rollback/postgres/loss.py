@@ -40,27 +40,27 @@ SELECT n.nspname, c.relname, k.confdeltype = 'c',
 FROM pg_constraint k JOIN pg_class c ON c.oid = k.conrelid JOIN pg_namespace n ON n.oid = c.relnamespace
 WHERE k.contype = 'f' AND k.confrelid = %s AND k.conrelid <> k.confrelid AND k.confdeltype IN ('c', 'n', 'd') ORDER BY 1, 2"""
 
-_NULL_SHARE = (
-    "SELECT coalesce(max(null_frac), 0)::float8 FROM pg_stats WHERE schemaname = %s AND tablename = %s AND attname = %s"
-)
+_NULL_SHARE = "SELECT max(null_frac)::float8 FROM pg_stats WHERE schemaname = %s AND tablename = %s AND attname = %s"
 
 
 @dataclass(frozen=True)
 class Counted:
     """`count` is rows (of tables and rows) or values that are not null (of columns and values); where it is not `exact` it is the
-    planner's estimate. `reason` says why it is not `savable`, `dependents` name what else is built on it."""
+    planner's estimate. It is None where there is no number, and `uncounted` says why. `reason` says why it is not `savable`,
+    `dependents` name what else is built on it."""
 
     kind: str
     schema: str
     table: str
     columns: Tuple[str, ...]
     revision: str
-    count: int
+    count: Optional[int]
     exact: bool
     bytes: int
     savable: bool
     reason: str = ""
     dependents: List[str] = field(default_factory=list)
+    uncounted: str = ""
 
     def as_dict(self) -> Dict[str, Any]:
         return {**asdict(self), "columns": list(self.columns)}
@@ -79,7 +79,7 @@ def forecast(connection: "psycopg.Connection[Any]", losses: Sequence[Loss], budg
         columns = tuple(name for name in loss.columns if name in table.columns and not table.columns[name].generated)
         if loss.kind in (COLUMN, VALUES) and not columns:
             continue
-        number, exact = _count(connection, table, columns, until)
+        number, exact, uncounted = _count(connection, table, columns, until)
         reason = why_not_savable(loss.kind, table, columns)
         users = connection.execute(_DEPENDENTS, {"oid": table.oid, "columns": list(columns)}).fetchall()
         counted.append(
@@ -96,6 +96,7 @@ def forecast(connection: "psycopg.Connection[Any]", losses: Sequence[Loss], budg
                 reason,
                 # Rows that go leave all that is built on their table in its place.
                 [name for name, of in users if of not in going] if loss.kind in (TABLE, COLUMN) else [],
+                uncounted,
             )
         )
     return counted
@@ -136,21 +137,39 @@ def why_not_savable(kind: str, table: Relation, columns: Sequence[str]) -> str:
 
 def _count(
     connection: "psycopg.Connection[Any]", table: Relation, columns: Sequence[str], until: float
-) -> "tuple[int, bool]":
+) -> Tuple[Optional[int], bool, str]:
+    """How many, whether that was counted, and why there is no number where there is none."""
+    if table.row_security:
+        return None, False, "row-level security hides rows from the operator's role"
+    why = "there was no time to count" if table.readable else "the operator's role may not read it"
     left_ms = int((until - time.monotonic()) * 1000)
-    exact: Optional[int] = None
     if left_ms > 0 and table.readable:
         counts = sql.SQL(" + ").join(sql.SQL("count({})").format(sql.Identifier(name)) for name in columns)
         query = sql.SQL("SELECT {} FROM {}").format(counts if columns else sql.SQL("count(*)"), table.identifier)
-        with suppress(pg_errors.QueryCanceled, pg_errors.LockNotAvailable), connection.transaction():
-            connection.execute(sql.SQL("SET LOCAL statement_timeout = {}").format(sql.Literal(left_ms)))
-            (exact,) = connection.execute(query).fetchone() or (None,)
-    if exact is not None:
-        return exact, True
-    rows = max(table.tuples, 0.0)
+        try:
+            with connection.transaction():
+                connection.execute(sql.SQL("SET LOCAL statement_timeout = {}").format(sql.Literal(left_ms)))
+                (exact,) = connection.execute(query).fetchone() or (None,)
+                return exact, True, ""
+        except pg_errors.Error as error:  # such as a partition on another server, which does not answer
+            if connection.closed:
+                raise
+            in_time = not isinstance(error, (pg_errors.QueryCanceled, pg_errors.LockNotAvailable))
+            why = str(error).splitlines()[0] if in_time else why
+    estimate = _estimate(connection, table, columns)
+    return estimate, False, "" if estimate is not None else f"{why}, and it was never analysed"
+
+
+def _estimate(connection: "psycopg.Connection[Any]", table: Relation, columns: Sequence[str]) -> Optional[int]:
+    """The planner's number; None where it has none, which is not zero."""
+    if table.tuples < 0:
+        return None
     if not columns:
-        return int(rows), False
-    shares = [
-        (connection.execute(_NULL_SHARE, [table.schema, table.name, name]).fetchone() or (0.0,))[0] for name in columns
-    ]
-    return int(sum(rows * (1 - share) for share in shares)), False
+        return int(table.tuples)
+    values = 0.0
+    for name in columns:
+        (share,) = connection.execute(_NULL_SHARE, [table.schema, table.name, name]).fetchone() or (None,)
+        if share is None:
+            return None
+        values += table.tuples * (1 - float(share))
+    return int(values)
