@@ -113,8 +113,9 @@ CHANGES = [
     ("comment more", "COMMENT ON FUNCTION f IS 'new'", "f"),
     ("partition bound", "ALTER TABLE parted DETACH PARTITION parted_1; ALTER TABLE parted ATTACH PARTITION parted_1 FOR VALUES FROM (0) TO (11)", "parted_1"),
     ("partition detached", "ALTER TABLE parted DETACH PARTITION parted_1", "parted_1"),
-    ("partition key", "DROP TABLE parted; CREATE TABLE parted (a integer, b integer) PARTITION BY RANGE (b); CREATE TABLE parted_1 PARTITION OF parted FOR VALUES FROM (0) TO (10);"
-     " CREATE TABLE parted_2 PARTITION OF parted DEFAULT; ALTER TABLE parted OWNER TO app_owner; ALTER TABLE parted_1 OWNER TO app_owner; ALTER TABLE parted_2 OWNER TO app_owner", "parted"),
+    ("partition key", "DROP TABLE parted; CREATE TABLE parted (a integer, b integer) PARTITION BY RANGE (b);"
+     " CREATE TABLE parted_1 PARTITION OF parted FOR VALUES FROM (0) TO (10); CREATE TABLE parted_2 PARTITION OF parted DEFAULT;"
+     " ALTER TABLE parted OWNER TO app_owner; ALTER TABLE parted_1 OWNER TO app_owner; ALTER TABLE parted_2 OWNER TO app_owner", "parted"),
     ("inheritance", "ALTER TABLE heir NO INHERIT child", "heir"),
     ("publication of more", "ALTER PUBLICATION pub SET (publish = 'insert, delete')", "pub"),
     ("publication filter", "ALTER PUBLICATION pub SET TABLE plain (a) WHERE (a > 2)", "plain"),
@@ -129,7 +130,8 @@ CHANGES = [
     ("event trigger missing", "DROP EVENT TRIGGER events", "events"),
     ("constraint deferrable", "ALTER TABLE child ALTER CONSTRAINT points DEFERRABLE INITIALLY DEFERRED", "points"),
     ("constraint on delete", "ALTER TABLE child DROP CONSTRAINT points, ADD CONSTRAINT points FOREIGN KEY (t) REFERENCES t", "points"),
-    ("constraint not valid", "ALTER TABLE child DROP CONSTRAINT points, ADD CONSTRAINT points FOREIGN KEY (t) REFERENCES t ON DELETE CASCADE NOT VALID", "points"),
+    ("constraint not valid", "ALTER TABLE child DROP CONSTRAINT points,"
+     " ADD CONSTRAINT points FOREIGN KEY (t) REFERENCES t ON DELETE CASCADE NOT VALID", "points"),
     ("key not deferrable", "ALTER TABLE t DROP CONSTRAINT once, ADD CONSTRAINT once UNIQUE (u)", "once"),
     ("key missing", "ALTER TABLE child DROP CONSTRAINT child_pkey", "child"),
     ("table missing", "DROP TABLE parted_2", "parted_2"),

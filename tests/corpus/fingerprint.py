@@ -82,9 +82,12 @@ QUERIES = {
         SELECT format_type(enumtypid, NULL), array_agg(enumlabel ORDER BY enumsortorder) FROM pg_enum GROUP BY 1""",
     "large object": "SELECT oid::int8, md5(lo_get(oid)) FROM pg_largeobject_metadata",
 }
+# Which partition a row is in by its hash may depend on OIDs (of enums): then they are read through their parent.
 RELATIONS = """
 SELECT format('%I.%I', nspname, relname), relkind FROM pg_class c JOIN pg_namespace n ON n.oid = relnamespace
-WHERE relkind IN ('r', 'm', 'S') AND (relkind <> 'm' OR relispopulated)
+  LEFT JOIN pg_partitioned_table own ON own.partrelid = c.oid LEFT JOIN pg_inherits ON inhrelid = c.oid AND relispartition
+  LEFT JOIN pg_partitioned_table parent ON parent.partrelid = inhparent
+WHERE (relkind IN ('r', 'S') AND parent.partstrat IS DISTINCT FROM 'h' OR relkind = 'm' AND relispopulated OR own.partstrat = 'h')
   AND nspname NOT IN ('pg_catalog', 'information_schema', 'pg_toast')"""
 OUTSIDE = """
 SELECT datdba::regrole::text, datacl::text, datconnlimit, encoding, datcollate, datctype, to_jsonb(d) ->> 'datlocprovider',
@@ -217,7 +220,8 @@ def _named(value: Any, name: Callable[[int], Any]) -> Any:
 def _content(connection: psycopg.Connection, relation: str, relkind: str) -> str:
     if relkind == "S":
         return f"sequence {relation} {_text(connection.execute(f'SELECT last_value, is_called FROM {relation}').fetchone())}"
-    rows = sorted(row for (row,) in connection.execute(f"SELECT t::text FROM ONLY {relation} t"))
+    only = "" if relkind == "p" else "ONLY"
+    rows = sorted(row for (row,) in connection.execute(f"SELECT t::text FROM {only} {relation} t"))
     digest = hashlib.sha256("\0".join(rows).encode()).hexdigest()[:16]
     return f"rows of {relation}: {len(rows)}, {digest}"
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import fingerprint
 import pytest
 from changes import CHANGES
 from ground import MARKERS, Ground
@@ -31,6 +33,7 @@ class Good:
     ground: Ground
     backup: Path
     manifest: Manifest
+    holds: Counter[str]
 
     def compare(self, database: str) -> None:
         server, tools = self.ground.server(superuser=True), self.ground.tools
@@ -51,7 +54,9 @@ def good(server_of: Callable[[int], Ground], tmp_path_factory: pytest.TempPathFa
         with server.connect() as connection:
             request = restore.Request(LIVE, RESTORED, backup)
             restore.beside(server, connection, ground.tools, request, NoJournal())
-        yield Good(ground, backup, manifest)
+        with ground.connect(RESTORED) as connection:
+            holds = fingerprint.of(connection)
+        yield Good(ground, backup, manifest, holds)
     finally:
         ground.drop(LIVE, RESTORED)
 
@@ -63,6 +68,7 @@ def test_a_change_is_found_and_named(good: Good, kind: str, change: str, name: s
         with good.ground.connect(CHANGED) as connection:
             connection.execute("SET search_path = app")
             connection.execute(change)
+            assert fingerprint.of(connection) != good.holds, f"{kind}: the corpus itself does not see it"
         with pytest.raises(RollbackError, match=re.escape(name)):
             good.compare(CHANGED)
     finally:
