@@ -31,6 +31,8 @@ CREATE ROLE reader; CREATE ROLE writer; CREATE ROLE auditor;
 CREATE ROLE {OPERATOR} LOGIN CREATEDB PASSWORD '{PASSWORD}';
 CREATE ROLE {SUPERUSER} LOGIN SUPERUSER PASSWORD '{PASSWORD}';
 GRANT {OWNER}, app_two, app_three, "Odd ""Own""er", pg_signal_backend TO {OPERATOR};
+-- They pass on what they were granted: only who may act as them can grant it again.
+GRANT reader, writer TO {OPERATOR};
 GRANT app_two, app_three, "Odd ""Own""er" TO {OWNER};
 """
 # What pg_stat_statements and pgaudit ask for, where they are installed.
