@@ -86,6 +86,10 @@ scenarios: setup-dev ## Run the Molecule scenarios, which play the real playbook
 histories: setup-dev ## Judge migrations of other projects (downloaded), and take a sample of them back for real
 	$(BIN)/python -m pytest tests/histories $(TEST_ARGS)
 
+.PHONY: corpus
+corpus: setup-dev ## Back up, restore and undo databases with every kind of definition, on every version (TEST_ARGS="-k rights")
+	$(BIN)/python -m pytest --numprocesses=2 --dist=loadscope tests/corpus $(TEST_ARGS)
+
 .PHONY: lint
 lint: lint-python lint-types lint-yaml lint-ansible ## Check style, types, YAML and Ansible content; changes nothing
 

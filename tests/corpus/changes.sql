@@ -1,0 +1,26 @@
+-- The database that tests/corpus/changes.py changes.
+CREATE SCHEMA app AUTHORIZATION app_owner; CREATE SCHEMA other AUTHORIZATION app_owner; GRANT USAGE ON SCHEMA app TO reader;
+SET ROLE app_owner; SET search_path = app;
+CREATE TYPE mood AS ENUM ('low', 'high'); CREATE TYPE pair AS (a integer, b text); CREATE TYPE span AS RANGE (subtype = integer); CREATE DOMAIN positive AS integer DEFAULT 1 CONSTRAINT more CHECK (VALUE > 0);
+CREATE SEQUENCE counter INCREMENT 2 CACHE 5; SELECT nextval('counter');
+CREATE TABLE t (id integer GENERATED ALWAYS AS IDENTITY PRIMARY KEY, name varchar(10) DEFAULT 'x' CONSTRAINT known CHECK (name IN ('a', 'b', 'x')), n integer NOT NULL DEFAULT 1, m mood DEFAULT 'low', s text COLLATE "C",
+  made integer GENERATED ALWAYS AS (n + 1) STORED, at timestamptz, p positive, u integer CONSTRAINT once UNIQUE DEFERRABLE, spare serial);
+INSERT INTO t (name, n) VALUES ('a', 1), ('b', 2);
+CREATE INDEX t_n ON t (n) WHERE n > 1; CREATE INDEX t_s ON t (lower(s)); CREATE UNIQUE INDEX t_name ON t (name, n); CREATE STATISTICS stats (ndistinct) ON n, name FROM t;
+CREATE TABLE child (id integer PRIMARY KEY, t integer CONSTRAINT points REFERENCES t ON DELETE CASCADE); CREATE TABLE heir () INHERITS (child); INSERT INTO child VALUES (1, 1);
+CREATE TABLE parted (a integer, b integer) PARTITION BY RANGE (a); CREATE TABLE parted_1 PARTITION OF parted FOR VALUES FROM (0) TO (10); CREATE TABLE parted_2 PARTITION OF parted DEFAULT;
+CREATE TABLE plain (a integer, b text) WITH (fillfactor = 90); CREATE INDEX plain_a ON plain (a); INSERT INTO plain VALUES (1, 'x');
+CREATE VIEW v AS SELECT id, name FROM t WHERE name IN ('a', 'b'); CREATE MATERIALIZED VIEW mv AS SELECT count(*) AS n FROM t; CREATE VIEW safe WITH (security_barrier) AS SELECT 1 AS one;
+CREATE FUNCTION f(a integer DEFAULT 1) RETURNS integer LANGUAGE sql STABLE COST 10 AS 'SELECT a'; CREATE PROCEDURE proc() LANGUAGE sql AS 'SELECT 1'; CREATE FUNCTION tf() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END'; CREATE FUNCTION bodied() RETURNS integer RETURN 1;
+CREATE FUNCTION watched() RETURNS event_trigger LANGUAGE plpgsql AS 'BEGIN END';
+CREATE TRIGGER touch BEFORE UPDATE ON t FOR EACH ROW WHEN (OLD.n > 1) EXECUTE FUNCTION tf(); CREATE RULE quiet AS ON DELETE TO plain WHERE OLD.a > 1 DO INSTEAD NOTHING;
+ALTER TABLE t ENABLE ROW LEVEL SECURITY; CREATE POLICY seen ON t FOR SELECT TO reader USING (n > 0);
+CREATE AGGREGATE total(integer) (SFUNC = int4pl, STYPE = integer, INITCOND = '0'); CREATE OPERATOR ~+~ (FUNCTION = int4pl, LEFTARG = integer, RIGHTARG = integer); CREATE CAST (mood AS integer) WITH INOUT AS ASSIGNMENT; CREATE COLLATION own FROM "C"; CREATE DEFAULT CONVERSION conv FOR 'LATIN1' TO 'UTF8' FROM iso8859_1_to_utf8;
+CREATE TEXT SEARCH DICTIONARY dict (TEMPLATE = simple); CREATE TEXT SEARCH CONFIGURATION conf (COPY = simple);
+GRANT SELECT ON t TO reader; GRANT UPDATE (name) ON t TO reader; GRANT SELECT ON plain TO reader WITH GRANT OPTION; GRANT EXECUTE ON FUNCTION f TO reader; REVOKE EXECUTE ON FUNCTION f FROM PUBLIC; GRANT USAGE ON TYPE mood TO reader; GRANT USAGE ON SEQUENCE counter TO reader;
+ALTER DEFAULT PRIVILEGES IN SCHEMA app GRANT SELECT ON TABLES TO reader; COMMENT ON TABLE t IS 'old'; COMMENT ON COLUMN t.n IS 'column';
+SELECT lo_from_bytea(80001, 'blob'); GRANT SELECT ON LARGE OBJECT 80001 TO reader;
+CREATE PUBLICATION pub FOR TABLE plain (a) WHERE (a > 1) WITH (publish = 'insert');
+RESET ROLE;
+CREATE FOREIGN DATA WRAPPER fdw; CREATE SERVER remote FOREIGN DATA WRAPPER fdw OPTIONS (host 'a'); ALTER SERVER remote OWNER TO app_owner; CREATE USER MAPPING FOR app_owner SERVER remote OPTIONS ("user" 'a'); CREATE FOREIGN TABLE far (a integer) SERVER remote OPTIONS (tab 'a'); ALTER FOREIGN TABLE far OWNER TO app_owner;
+CREATE EVENT TRIGGER events ON ddl_command_end EXECUTE FUNCTION watched(); CREATE OPERATOR FAMILY family USING btree; CREATE OPERATOR CLASS ops FOR TYPE integer USING btree FAMILY family AS OPERATOR 1 <, OPERATOR 2 <=, OPERATOR 3 =, OPERATOR 4 >=, OPERATOR 5 >, FUNCTION 1 btint4cmp(integer, integer);

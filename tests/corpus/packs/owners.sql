@@ -1,0 +1,6 @@
+-- Several owners in one schema: ALTER … OWNER TO needs CREATE for the new owner, which a dump grants last.
+-- kind: owners
+CREATE TABLE t (a serial, b integer); CREATE VIEW v AS SELECT 1 AS a; CREATE FUNCTION f() RETURNS integer LANGUAGE sql AS 'SELECT 1'; CREATE TYPE e AS ENUM ('a'); CREATE DOMAIN d AS integer; CREATE SEQUENCE s; CREATE MATERIALIZED VIEW m AS SELECT 1 AS a;
+CREATE AGGREGATE g(integer) (SFUNC = int4pl, STYPE = integer); CREATE OPERATOR ~+~ (FUNCTION = int4pl, LEFTARG = integer, RIGHTARG = integer); CREATE COLLATION c FROM "C"; CREATE TEXT SEARCH DICTIONARY w (TEMPLATE = simple); CREATE TYPE r AS RANGE (subtype = integer); CREATE STATISTICS st ON a, b FROM t;
+GRANT CREATE ON SCHEMA owners TO app_two, app_three, "Odd ""Own""er";
+ALTER TABLE t OWNER TO app_two; ALTER VIEW v OWNER TO app_three; ALTER FUNCTION f OWNER TO app_two; ALTER TYPE e OWNER TO "Odd ""Own""er"; ALTER DOMAIN d OWNER TO app_two; ALTER SEQUENCE s OWNER TO app_three; ALTER MATERIALIZED VIEW m OWNER TO app_two; ALTER AGGREGATE g(integer) OWNER TO app_two; ALTER OPERATOR ~+~ (integer, integer) OWNER TO app_two; ALTER COLLATION c OWNER TO app_two; ALTER TEXT SEARCH DICTIONARY w OWNER TO app_two; ALTER TYPE r OWNER TO app_three; ALTER STATISTICS st OWNER TO app_three;
