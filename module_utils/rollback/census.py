@@ -8,8 +8,8 @@ from typing import Any, Dict, List, Optional, Sequence, Set, Tuple
 from ansible.module_utils.rollback.words import listed
 
 DEFAULT_VERSION_TABLE = "public.alembic_version"
-# Among `objects`: how many there are. No part of a schema.
-LARGE_OBJECTS = "large objects"
+# Among `objects`: which large objects there are, and which materialized views hold rows. No part of a schema.
+OF_CONTENT = frozenset({"large objects", "populated materialized views"})
 # Among them too, where a database has that schema.
 PUBLIC = "schema public"
 
@@ -121,7 +121,7 @@ def differences(expected: Census, found: Census, words: bool = True) -> List[str
     if not expected.objects:  # a dump that was judged from its content alone says nothing of definitions
         return problems
     missing = sorted(expected.objects.keys() - found.objects.keys() - {f"relation {name}" for name in lost})
-    surplus = sorted(found.objects.keys() - expected.objects.keys() - {LARGE_OBJECTS})  # a schema alone has none
+    surplus = sorted(found.objects.keys() - expected.objects.keys() - OF_CONTENT)
     changed = sorted(
         name for name in expected.objects.keys() & found.objects.keys() if expected.objects[name] != found.objects[name]
     )

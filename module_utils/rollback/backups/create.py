@@ -16,7 +16,7 @@ from ansible.module_utils.rollback.backups import files, names, proof, signature
 from ansible.module_utils.rollback.backups import manifest as manifests
 from ansible.module_utils.rollback.backups.manifest import Manifest
 from ansible.module_utils.rollback.backups.names import CUSTOM, DIRECTORY, GZIP, NONE, PLAIN, ZSTD
-from ansible.module_utils.rollback.census import DEFAULT_VERSION_TABLE, LARGE_OBJECTS, PUBLIC, Census
+from ansible.module_utils.rollback.census import DEFAULT_VERSION_TABLE, OF_CONTENT, PUBLIC, Census
 from ansible.module_utils.rollback.errors import RollbackError
 from ansible.module_utils.rollback.postgres import access, census, client_tools, extensions, left_out, round_trip
 from ansible.module_utils.rollback.postgres.client_tools import ClientTools
@@ -165,7 +165,7 @@ def _as_loaded(counted: Census, trip: round_trip.RoundTrip) -> Census:
     """The census with definitions as they are once the dump was loaded. Large objects are no part of a schema."""
     if not trip.made_by:
         return counted
-    return replace(counted, objects={**trip.objects, LARGE_OBJECTS: counted.objects[LARGE_OBJECTS]})
+    return replace(counted, objects={**trip.objects, **{name: counted.objects[name] for name in OF_CONTENT}})
 
 
 def remove(backup: Path) -> None:

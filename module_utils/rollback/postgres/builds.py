@@ -21,6 +21,8 @@ _FOREIGN_KEY = re.compile(
 _PARTITIONED = re.compile(
     rb"CREATE (?:UNLOGGED )?TABLE (?P<table>%(table)s)(?: OF %(table)s)?(?: \(.*\))?\nPARTITION BY " % _NAMES, re.DOTALL
 )
+_PARTITION = re.compile(rb"ALTER TABLE ONLY %(table)s ATTACH PARTITION (?P<heir>%(table)s) " % _NAMES)
+_HEIR = re.compile(rb"CREATE (?:UNLOGGED )?TABLE (?P<heir>%(table)s) \(.*\)\nINHERITS \(" % _NAMES, re.DOTALL)
 _INDEXES, _KEYS, _FOREIGN_KEYS, _VALIDATIONS = range(4)
 _PLAIN_BTREE = re.compile(rb"btree \([^()]*\)")
 _WORD = re.compile(rb'"(?:[^"]|"")+"|\w+')
@@ -42,20 +44,21 @@ class Build:
     stage: int = _INDEXES
 
 
-def builds_of(entry: Entry, partitioned: AbstractSet[bytes]) -> List[Build]:
+def builds_of(entry: Entry, partitioned: AbstractSet[bytes], heirs: AbstractSet[bytes] = frozenset()) -> List[Build]:
     """What builds `entry`'s first statement, where that can run beside others; else nothing.
 
     The index of a key is built beside the table's others, and then becomes the key: that needs the table and no time.
     A foreign key is declared first and validated then: the first needs both tables and no time, the second needs time,
     and of the other table no more than that it can be read. Servers before 18 do not validate all of one that points to
-    a table in `partitioned` (plain names) that way.
+    a table in `partitioned` (plain names) that way. Of `heirs`, which are partitions or inherit, the key is built as it is said:
+    in another way its NOT NULL would become their own, and outlive the one that they inherit.
     """
     statement = entry.statements[0]
     index, key, foreign = (pattern.match(statement) for pattern in (_INDEX, _KEY, _FOREIGN_KEY))
     if index:
         return [Build(entry, statement, shared=frozenset([plain_name(index["table"])]))]
     if key:
-        return _builds_of_key(entry, statement, plain_name(key["table"]), partitioned)
+        return _builds_of_key(entry, statement, plain_name(key["table"]), partitioned | heirs)
     if not foreign:
         return []
     table, to = plain_name(foreign["table"]), plain_name(foreign["to"])
@@ -70,9 +73,9 @@ def builds_of(entry: Entry, partitioned: AbstractSet[bytes]) -> List[Build]:
     ]
 
 
-def _builds_of_key(entry: Entry, statement: bytes, table: bytes, partitioned: AbstractSet[bytes]) -> List[Build]:
+def _builds_of_key(entry: Entry, statement: bytes, table: bytes, whole: AbstractSet[bytes]) -> List[Build]:
     plain = _PLAIN_KEY.fullmatch(statement)
-    if not plain or table in partitioned:
+    if not plain or table in whole:
         return [Build(entry, statement, alone=frozenset([table]))]
     name, on = plain["constraint"], plain["table"]
     index = b"CREATE UNIQUE INDEX %s ON %s USING btree (%s);\n" % (name, on, plain["columns"])
@@ -87,6 +90,12 @@ def partitioned_table(entry: Entry) -> Optional[bytes]:
     """The plain name of the partitioned table that `entry` creates; None where it creates none."""
     found = _PARTITIONED.match(entry.statements[0])
     return plain_name(found["table"]) if found else None
+
+
+def heir(entry: Entry) -> Optional[bytes]:
+    """The plain name of the table that `entry` attaches as a partition, or creates as one that inherits; else None."""
+    found = _PARTITION.match(entry.statements[0]) or _HEIR.match(entry.statements[0])
+    return plain_name(found["heir"]) if found else None
 
 
 def plain_name(table: bytes) -> bytes:

@@ -92,5 +92,10 @@ FROM pg_namespace n WHERE {_OURS}
 UNION ALL
 SELECT 'extension', quote_ident(e.extname), e.extnamespace::regnamespace::text FROM pg_extension e
 UNION ALL
-SELECT 'large', 'objects', count(*)::text FROM pg_largeobject_metadata
+SELECT 'large', 'objects', rtrim(count(*) || ' ' || coalesce(sum(hashtextextended(
+         l.oid || ' ' || l.lomowner::regrole || ' ' || {_PRIVILEGES.format(acl="l.lomacl", kind="'L'", owner="l.lomowner")}, 0)::numeric)::text, ''))
+FROM pg_largeobject_metadata l
+UNION ALL
+SELECT 'populated', 'materialized views', coalesce(string_agg(format('%I.%I', n.nspname, c.relname), ' ' ORDER BY n.nspname, c.relname), '')
+FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.relkind = 'm' AND c.relispopulated AND {_RELATION}
 ORDER BY 1, 2"""

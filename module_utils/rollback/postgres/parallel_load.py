@@ -171,6 +171,7 @@ class _Loader:
         self.shares = Shares()
         self._sizes: Dict[bytes, int] = {}  # bytes of its rows in the dump, by a table's plain name
         self._partitioned: Set[bytes] = set()
+        self._heirs: Set[bytes] = set()
         self._builds: List[Build] = []
         self._after_builds: List[Tuple[Entry, bytes]] = []
 
@@ -196,10 +197,13 @@ class _Loader:
             self._first.run(entry, entry.sql)
 
     def _load(self, entry: Entry) -> None:
-        found = builds.builds_of(entry, self._partitioned)
+        found = builds.builds_of(entry, self._partitioned, self._heirs)
         partitioned = builds.partitioned_table(entry)
         if partitioned:
             self._partitioned.add(partitioned)
+        heir = builds.heir(entry)
+        if heir:
+            self._heirs.add(heir)
         if entry.rows is not None:
             self.build()
             self._copy(entry, entry.rows)

@@ -13,7 +13,7 @@ from ansible.module_utils.rollback import worker
 from ansible.module_utils.rollback.backups import manifest as manifests
 from ansible.module_utils.rollback.backups import schema_only
 from ansible.module_utils.rollback.backups.manifest import Manifest
-from ansible.module_utils.rollback.census import DEFAULT_VERSION_TABLE, LARGE_OBJECTS, PUBLIC, Census, differences
+from ansible.module_utils.rollback.census import DEFAULT_VERSION_TABLE, OF_CONTENT, PUBLIC, Census, differences
 from ansible.module_utils.rollback.errors import RollbackError
 from ansible.module_utils.rollback.journal import Journal, NoJournal, steps_of
 from ansible.module_utils.rollback.postgres import (
@@ -214,8 +214,8 @@ def worded_here(server: Server, tools: ClientTools, request: Request, manifest: 
         trip = round_trip.run(server, tools, trial)
     if not trip.made_by:
         return manifest
-    counted = {name: value for name, value in manifest.census.objects.items() if name == LARGE_OBJECTS}
-    objects = {name: value for name, value in trip.objects.items() if name != LARGE_OBJECTS}
+    counted = {name: value for name, value in manifest.census.objects.items() if name in OF_CONTENT}
+    objects = {name: value for name, value in trip.objects.items() if name not in OF_CONTENT}
     return replace(
         manifest,
         census=replace(manifest.census, objects={**objects, **counted}),
