@@ -191,7 +191,7 @@ def analyse(server: Server, tools: ClientTools, database: str, jobs: int) -> Non
     ]
     with server.connect() as connection:  # not to `database`: logging in there may fire one
         quiet = as_options(event_triggers.settings(connection))
-    client_tools.run(argv, {**server.environment(), "PGOPTIONS": quiet})
+    client_tools.run(argv, server.environment(quiet))
 
 
 def drop(connection: "psycopg.Connection[Any]", name: str) -> bool:

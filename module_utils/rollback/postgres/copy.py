@@ -74,14 +74,14 @@ def _fill(server: Server, tools: ClientTools, live: str, name: str) -> None:
     ]
     load = [tools.path("pg_restore"), f"--dbname={server.conninfo(name)}", "--no-password", "--exit-on-error"]
     with server.connect() as connection:
-        quiet = {"PGOPTIONS": as_options(event_triggers.settings(connection))}
+        quiet = as_options(event_triggers.settings(connection))
     with subprocess.Popen(
         dump, env=server.environment(), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE
     ) as dumping:
         assert dumping.stdout and dumping.stderr  # noqa: S101 - for mypy: both are pipes
         failed: Optional[RollbackError] = None
         try:
-            client_tools.run(load, {**server.environment(), **quiet}, stdin=dumping.stdout)
+            client_tools.run(load, server.environment(quiet), stdin=dumping.stdout)
         except RollbackError as error:
             failed = error
         dumping.stdout.close()  # whoever still dumps is told that nobody reads
