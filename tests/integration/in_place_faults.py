@@ -18,14 +18,14 @@ CHECKED_BY_FUNCTION = (
     " CREATE TABLE z (a int CHECK (allowed(a))); INSERT INTO z VALUES (1)"
 )
 GENERATED_BY_FUNCTION = (
-    "owner: CREATE TABLE cfg (v int); INSERT INTO cfg VALUES (1);"
-    " CREATE FUNCTION scale(n int) RETURNS int IMMUTABLE LANGUAGE plpgsql AS 'BEGIN RETURN n + (SELECT max(v) FROM cfg); END';"
-    " CREATE TABLE z (a int, b int GENERATED ALWAYS AS (scale(a)) STORED); INSERT INTO z VALUES (1)"
+    "owner: CREATE TABLE factors (v int); INSERT INTO factors VALUES (1);"
+    " CREATE FUNCTION factor(n int) RETURNS int IMMUTABLE LANGUAGE plpgsql AS 'BEGIN RETURN n + (SELECT max(v) FROM factors); END';"
+    " CREATE TABLE scaled (a int, b int GENERATED ALWAYS AS (factor(a)) STORED); INSERT INTO scaled VALUES (1)"
 )
 VIEW_OF_FUNCTION = (
-    "owner: CREATE TABLE cfg (v int); INSERT INTO cfg VALUES (1);"
-    " CREATE FUNCTION scale() RETURNS int STABLE LANGUAGE plpgsql SET search_path = public AS 'BEGIN RETURN (SELECT max(v) FROM cfg); END';"
-    " CREATE MATERIALIZED VIEW m AS SELECT scale() AS s; ALTER FUNCTION scale RESET search_path"
+    "owner: CREATE TABLE tops (v int); INSERT INTO tops VALUES (1);"
+    " CREATE FUNCTION top() RETURNS int STABLE LANGUAGE plpgsql SET search_path = public AS 'BEGIN RETURN (SELECT max(v) FROM tops); END';"
+    " CREATE MATERIALIZED VIEW m AS SELECT top() AS s; ALTER FUNCTION top RESET search_path"
 )
 ORPHANS = (
     "live: CREATE TABLE parent (id int PRIMARY KEY); CREATE TABLE child2 (p int REFERENCES parent);"
@@ -33,9 +33,9 @@ ORPHANS = (
     " ALTER TABLE parent OWNER TO hunter; ALTER TABLE child2 OWNER TO hunter"
 )
 DUPLICATES = (
-    "live: CREATE TABLE z (a int); CREATE UNIQUE INDEX z_a ON z (a); INSERT INTO z VALUES (1);"
-    " UPDATE pg_index SET indisready = false, indislive = false WHERE indexrelid = 'z_a'::regclass; INSERT INTO z VALUES (1);"
-    " UPDATE pg_index SET indisready = true, indislive = true WHERE indexrelid = 'z_a'::regclass; ALTER TABLE z OWNER TO hunter"
+    "live: CREATE TABLE pairs (a int); CREATE UNIQUE INDEX pairs_a ON pairs (a); INSERT INTO pairs VALUES (1);"
+    " UPDATE pg_index SET indisready = false, indislive = false WHERE indexrelid = 'pairs_a'::regclass; INSERT INTO pairs VALUES (1);"
+    " UPDATE pg_index SET indisready = true, indislive = true WHERE indexrelid = 'pairs_a'::regclass; ALTER TABLE pairs OWNER TO hunter"
 )
 PARTITIONED_BY_ENUM = (
     "owner: CREATE TYPE mood AS ENUM ('a', 'b', 'c', 'd'); CREATE TABLE moods (m mood, n int) PARTITION BY HASH (m);"
@@ -83,16 +83,16 @@ FAULTS = [
     Fault(
         "a generated column calls such a function",
         AS_BEFORE,
-        r'The safety dump of awkward would not load: .*relation "cfg" does not exist.*scale',
+        r'The safety dump of awkward would not load: .*relation "factors" does not exist.*factor',
         after=[GENERATED_BY_FUNCTION],
-        clear=["live: ALTER FUNCTION public.scale SET search_path = public"],
+        clear=["live: ALTER FUNCTION public.factor SET search_path = public"],
     ),
     Fault(
         "a materialized view calls such a function",
         AS_BEFORE,
-        r'The safety dump of awkward would not load: .*relation "cfg" does not exist',
+        r'The safety dump of awkward would not load: .*relation "tops" does not exist',
         after=[VIEW_OF_FUNCTION],
-        clear=["live: ALTER FUNCTION public.scale SET search_path = public"],
+        clear=["live: ALTER FUNCTION public.top SET search_path = public"],
     ),
     Fault(
         "rows without a parent",
@@ -104,19 +104,19 @@ FAULTS = [
     Fault(
         "duplicates under a unique index",
         AS_BEFORE,
-        r"The safety dump of awkward would not load: .*z_a",
+        r"The safety dump of awkward would not load: .*pairs_a",
         after=[DUPLICATES],
-        clear=["live: DROP TABLE public.z"],
+        clear=["live: DROP TABLE public.pairs"],
     ),
     Fault(
         "a check that time has made untrue",
         AS_BEFORE,
-        r"The safety dump of awkward would not load: .*z_due_check",
+        r"The safety dump of awkward would not load: .*bills_due_check",
         after=[
-            "owner: CREATE TABLE z (due timestamptz CHECK (due > now())); INSERT INTO z VALUES (clock_timestamp() + '50 ms')",
+            "owner: CREATE TABLE bills (due timestamptz CHECK (due > now())); INSERT INTO bills VALUES (clock_timestamp() + '50 ms')",
             "live: SELECT pg_sleep(0.1)",
         ],
-        clear=["live: DELETE FROM public.z"],
+        clear=["live: DELETE FROM public.bills"],
     ),
     Fault(
         "an extension that only a superuser may create, in the live database",
