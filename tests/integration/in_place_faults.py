@@ -127,18 +127,20 @@ FAULTS = [
         on="postgres15",
     ),
     Fault(
-        "an index that was added to a table of an extension",
+        "a table that was made a member of an extension",
         AS_BEFORE,
-        r"would be all that is left, and it does not hold everything.*by_n",
-        after=["live: CREATE TABLE own (n int); ALTER EXTENSION plpgsql ADD TABLE own; CREATE INDEX by_n ON own (n)"],
-        clear=["live: DROP INDEX public.by_n; ALTER EXTENSION plpgsql DROP TABLE own; DROP TABLE own"],
+        r"would be all that is left, and it does not hold everything.*public\.own",
+        after=[
+            "live: CREATE TABLE own (n int); INSERT INTO own VALUES (1); ALTER TABLE own OWNER TO hunter; ALTER EXTENSION plpgsql ADD TABLE own"
+        ],
+        clear=["live: ALTER EXTENSION plpgsql DROP TABLE own"],
     ),
     Fault(
         "an event trigger",
         AS_BEFORE,
-        r"The safety dump of awkward would not load: .*event trigger",
+        r"The safety dump of awkward would not load: .*watching",
         after=[
-            "live: CREATE FUNCTION watch() RETURNS event_trigger LANGUAGE plpgsql AS 'BEGIN END';"
+            "live: CREATE FUNCTION watch() RETURNS event_trigger LANGUAGE plpgsql AS 'BEGIN END'; ALTER FUNCTION watch() OWNER TO hunter;"
             " CREATE EVENT TRIGGER watching ON ddl_command_end EXECUTE FUNCTION watch()"
         ],
         clear=["live: DROP EVENT TRIGGER watching; DROP FUNCTION public.watch()"],
@@ -146,7 +148,7 @@ FAULTS = [
     Fault(
         "a publication of all tables",
         AS_BEFORE,
-        r"The safety dump of awkward would not load: .*FOR ALL TABLES",
+        r"The safety dump of awkward would not load: .*everything",
         after=["live: CREATE PUBLICATION everything FOR ALL TABLES"],
         clear=["live: DROP PUBLICATION everything"],
     ),
