@@ -43,6 +43,11 @@ def test_there_and_back(place):
     assert "what was there is in safety dump" in place.report()["sentence"]
     assert newest_run(place) == run
 
+    refused = place.run("undo.yml", run=run)
+    assert refused.code != 0
+    assert f"Run {run} was cut off while it replaced the database" in refused
+    assert place.report()["next"] in refused
+
     place.must("rollback.yml", method="restore", reason=REASON, **IN_PLACE)
     report = place.report()
     assert (report["run"], report["outcome"]) == (run, "succeeded")

@@ -35,6 +35,9 @@ class Request:
     many bytes must be free; a dump is seldom larger than its database, which is what counts where nothing is said. `allow`
     is what a restore would have to allow (scan.ALLOWABLE), and `signing_key` the key that the manifest is signed by. Of a
     database that is too large to be loaded on trial, rows are checked for at most `rows_s` seconds.
+
+    With `certain` the backup is to be all that is left of the database: what could not be tried, could not be carried over
+    or is not in the dump stops it.
     """
 
     directory: Path
@@ -52,6 +55,7 @@ class Request:
     allow: Collection[str] = ()
     signing_key: str = ""
     rows_s: float = round_trip.BUDGET_S
+    certain: bool = False
 
 
 def create(server: Server, tools: ClientTools, request: Request) -> Manifest:
@@ -80,6 +84,7 @@ def create(server: Server, tools: ClientTools, request: Request) -> Manifest:
             _dump(server, tools, request, exported, partial)
             installed = extensions.read(connection)
             lost, consists_of = left_out.find(connection), left_out.extensions(connection)
+            unseen = left_out.unseen(connection)
             trial = _trial(server, tools, request, exported, partial, counted.bytes)
             if trial.dump != partial:
                 trial = replace(trial, rows=round_trip.look_at_rows(connection, request.rows_s))
@@ -88,7 +93,13 @@ def create(server: Server, tools: ClientTools, request: Request) -> Manifest:
         counted = replace(
             counted, sequences={name: facts.sequences.get(name, value) for name, value in counted.sequences.items()}
         )
-        trip = round_trip.run(server, tools, replace(trial, extensions=installed, has_public=PUBLIC in counted.objects))
+        trip = round_trip.run(
+            server,
+            tools,
+            replace(trial, extensions=installed, has_public=PUBLIC in counted.objects, certain=request.certain),
+        )
+        if request.certain:
+            _refuse_loss([*unseen, *_lost_on_the_way(_without_invalid_indexes(counted, trip), consists_of, trip)])
         manifest = Manifest(
             backup=target.name,
             format=request.format,
@@ -159,6 +170,20 @@ def _lost_on_the_way(
         *round_trip.not_loaded(counted.objects, trip.objects),
         *left_out.added_by_hand(consists_of, trip.extensions),
     ]
+
+
+def _without_invalid_indexes(counted: Census, trip: round_trip.RoundTrip) -> Census:
+    """Those hold nothing that a dump could miss."""
+    lacking = {name for name in counted.objects if name.startswith("index ") and name not in trip.objects}
+    return replace(counted, objects={name: each for name, each in counted.objects.items() if name not in lacking})
+
+
+def _refuse_loss(lost: List[str]) -> None:
+    if lost:
+        raise RollbackError(
+            f"The dump would be all that is left, and it does not hold everything. {' '.join(lost)}",
+            "Restore beside it: -e rollback_restore_strategy=beside keeps the database itself.",
+        )
 
 
 def _as_loaded(counted: Census, trip: round_trip.RoundTrip) -> Census:

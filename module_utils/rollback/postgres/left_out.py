@@ -14,16 +14,17 @@ if TYPE_CHECKING:
     import psycopg
 
 # Each query names what is left out; the sentence says what follows, and what to do.
+_UNSEEN = (
+    # The view shows options by this rule, and pg_dump reads the view: it writes a mapping without them, and no error.
+    "SELECT format('%s on %s', m.usename, m.srvname) FROM pg_user_mappings m JOIN pg_foreign_server s ON s.oid = m.srvid"
+    " WHERE umoptions IS NULL AND NOT (SELECT rolsuper FROM pg_roles WHERE rolname = current_user)"
+    " AND NOT CASE umuser WHEN 0 THEN pg_has_role(srvowner, 'USAGE') ELSE usename = current_user"
+    " AND (pg_has_role(srvowner, 'USAGE') OR has_server_privilege(srvid, 'USAGE')) END ORDER BY 1",
+    "The operator's role may not see the options of user mappings ({}), such as passwords, so they are not in the backup."
+    " Run ALTER USER MAPPING after a restore, or let a superuser take the backup.",
+)
 _CHECKS: List[Tuple[str, str]] = [
-    (
-        # The view shows options by this rule, and pg_dump reads the view: it writes a mapping without them, and no error.
-        "SELECT format('%s on %s', m.usename, m.srvname) FROM pg_user_mappings m JOIN pg_foreign_server s ON s.oid = m.srvid"
-        " WHERE umoptions IS NULL AND NOT (SELECT rolsuper FROM pg_roles WHERE rolname = current_user)"
-        " AND NOT CASE umuser WHEN 0 THEN pg_has_role(srvowner, 'USAGE') ELSE usename = current_user"
-        " AND (pg_has_role(srvowner, 'USAGE') OR has_server_privilege(srvid, 'USAGE')) END ORDER BY 1",
-        "The operator's role may not see the options of user mappings ({}), such as passwords, so they are not in the backup."
-        " Run ALTER USER MAPPING after a restore, or let a superuser take the backup.",
-    ),
+    _UNSEEN,
     (
         "SELECT DISTINCT format('%I of %s', k.conname, t.tgrelid::regclass) FROM pg_trigger t JOIN pg_constraint k ON k.oid = t.tgconstraint"
         " WHERE t.tgisinternal AND t.tgenabled <> 'O' AND k.contype IN ('f', 'u', 'x') ORDER BY 1",
@@ -80,8 +81,17 @@ def find(connection: "psycopg.Connection[Any]") -> List[str]:
 
     Call it inside `census.snapshot`, as the next one: names are then qualified.
     """
+    return _sentences(connection, _CHECKS)
+
+
+def unseen(connection: "psycopg.Connection[Any]") -> List[str]:
+    """Return the same for what this role may not see, so that it is gone with the database."""
+    return _sentences(connection, [_UNSEEN])
+
+
+def _sentences(connection: "psycopg.Connection[Any]", checks: List[Tuple[str, str]]) -> List[str]:
     sentences = []
-    for query, sentence in _CHECKS:
+    for query, sentence in checks:
         names = [str(row[0]) for row in connection.execute(query).fetchall()]
         if names:
             sentences.append(sentence.format(listed(names)))

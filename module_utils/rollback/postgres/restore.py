@@ -7,7 +7,7 @@ import time
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Dict, List, Optional, Union
+from typing import TYPE_CHECKING, Any, Dict, List, Optional, Sequence, Union
 
 from ansible.module_utils.rollback import worker
 from ansible.module_utils.rollback.backups import manifest as manifests
@@ -124,12 +124,8 @@ def fill(
     live: Live,
     journal: AnyJournal,
     progress: Progress,
-    compared: bool = True,
 ) -> Restored:
-    """Load, set up, analyse and compare the empty database `request.into`, telling how far it is. Raises RollbackError.
-
-    Without `compared` it is only counted, and what cannot be carried over is said: for data that has nowhere else to be.
-    """
+    """Load, set up, analyse and compare the empty database `request.into`, telling how far it is. Raises RollbackError."""
     with journal.step("load", backup=request.backup.name, jobs=request.jobs) as result:
         progress.say("load", f"{request.backup.name} ({size(manifest.bytes)})")
         with Observer(server, request.into, "load", manifest.census, progress):
@@ -143,21 +139,11 @@ def fill(
     if judged(request):
         with journal.step("owners") as result:
             result["changed"] = len(ownership.settle(server, tools, request.into, live.owners))
-    lacking: List[str] = []
     with journal.step("settings") as result:
-        try:
-            result["carried_over"] = settings.apply(connection, live.settings, request.into)
-        except RollbackError as error:
-            if compared:
-                raise
-            lacking = [str(error)]
+        result["carried_over"] = settings.apply(connection, live.settings, request.into)
     with journal.step("analyse"):
         progress.say("analyse", "collecting planner statistics")
         database.analyse(server, tools, request.into, request.jobs)
-    if not compared:
-        with server.connect(request.into) as loaded, census.snapshot(loaded):
-            found = census.take(loaded, request.version_table)
-        return Restored(True, found.database_oid, found.rows, lacking)
     return _compared(server, connection, tools, request, manifest, live, journal, progress)
 
 
@@ -188,15 +174,19 @@ def read_live(
     return Live(settings.read(connection, name), may, owners, installed)
 
 
-def worded_here(server: Server, tools: ClientTools, request: Request, manifest: Manifest, live: Live) -> Manifest:
+def worded_here(
+    server: Server, tools: ClientTools, request: Request, manifest: Manifest, live: Live, certain: bool = False
+) -> Manifest:
     """The manifest with definitions as this server and these tools word them, from a round trip of the backup's schema.
 
     Where others worded them, or nobody did, the schema is loaded into an empty database first; which also finds what would
-    stop the load. Raises RollbackError with that.
+    stop the load. Raises RollbackError with that. Where `certain` it is loaded in any case, and what a restored database could
+    not be given, or what differs from the manifest, is an error too.
     """
     with server.connect() as connection:
         (version,) = connection.execute("SELECT current_setting('server_version')").fetchone() or ("",)
-    if manifest.made_by == round_trip.versions(tools, version.split()[0]):
+    worded_alike = manifest.made_by == round_trip.versions(tools, version.split()[0])
+    if worded_alike and not certain:
         return manifest
     with tempfile.TemporaryDirectory() as directory:
         dump = Path(directory) / "schema.sql"
@@ -208,11 +198,18 @@ def worded_here(server: Server, tools: ClientTools, request: Request, manifest: 
             dump,
             extensions=known_extensions(manifest, live),
             has_public=not lacks_public(manifest),
+            certain=certain,
         )
         if judged(request):
             trial = replace(trial, settle=lambda name: ownership.settle(server, tools, name, live.owners))
-        trip = round_trip.run(server, tools, trial)
-    if not trip.made_by:
+        try:
+            trip = round_trip.run(server, tools, trial)
+        except RollbackError as error:
+            hint = "Fix that on this server, or choose another backup; nothing was touched."
+            raise RollbackError(error.message, hint if error.hint == round_trip.FIX else error.hint) from error
+    if worded_alike:
+        _refuse_differences(definitions.differences(manifest.definitions, trip.definitions))
+    if worded_alike or not trip.made_by:
         return manifest
     counted = {name: value for name, value in manifest.census.objects.items() if name in OF_CONTENT}
     objects = {name: value for name, value in trip.objects.items() if name not in OF_CONTENT}
@@ -328,12 +325,16 @@ def compare(
             problems += access.lost(expected, access.read(connection, role), role)
     if tools and same_words and not problems:
         problems = definitions.differences(manifest.definitions, definitions.read(server, tools, request.into))
+    _refuse_differences(problems)
+    return found
+
+
+def _refuse_differences(problems: Sequence[str]) -> None:
     if problems:
         raise RollbackError(
             f"What was restored is not what was backed up: {listed(problems, 3)}.",
             "Choose another backup.",
         )
-    return found
 
 
 def drop(connection: "psycopg.Connection[Any]", live: str, name: str, journal: AnyJournal) -> bool:

@@ -14,7 +14,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Callable, Dict, Iterator, List, Mapping, Optional
 
 from ansible.module_utils.rollback.errors import RollbackError
-from ansible.module_utils.rollback.postgres import beside, census, definitions, left_out, names, samples, violations
+from ansible.module_utils.rollback.postgres import (
+    beside,
+    census,
+    definitions,
+    left_out,
+    names,
+    samples,
+    settings,
+    violations,
+)
 from ansible.module_utils.rollback.postgres.client_tools import ClientTools
 from ansible.module_utils.rollback.postgres.extensions import Extension
 from ansible.module_utils.rollback.postgres.samples import Samples
@@ -83,6 +92,9 @@ class Request:
 
     With `rows` the dump is a schema alone. `extensions` are those of the live database, and `settle` is called with the name
     of the loaded one. Whether that has a schema `public` no dump says.
+
+    Where `certain`, what could not be decided and what could not be carried over are errors, and no notes: for a database
+    that is dropped once this was tried.
     """
 
     database: str
@@ -92,12 +104,15 @@ class Request:
     extensions: Mapping[str, Extension] = field(default_factory=dict)
     settle: Optional[Callable[[str], object]] = None
     has_public: bool = True
+    certain: bool = False
 
 
 def run(server: Server, tools: ClientTools, request: Request) -> RoundTrip:
     """Load the dump, read what came out, and drop it. Raises RollbackError with what stops the load, by name."""
     with server.connect() as connection:
         reason = _impossible(connection)
+        if reason and request.certain:
+            raise RollbackError(f"Whether the dump loads cannot be tried: {reason}.", FIX)
         if reason:
             return RoundTrip(notes=[f"Whether this backup loads was not tried: {reason}."])
         with _scratch(connection, request) as scratch:
@@ -108,13 +123,17 @@ def run(server: Server, tools: ClientTools, request: Request) -> RoundTrip:
                 with server.connect(scratch) as loaded:
                     if not request.has_public:
                         beside.drop_public(loaded)
-                    notes = _rows_of(request.rows, loaded) if request.rows else []
+                    notes = _rows_of(request.rows, loaded, request.certain) if request.rows else []
                     with census.snapshot(loaded):
                         objects, consist_of = census.objects(loaded), left_out.extensions(loaded)
                         (version,) = loaded.execute("SELECT current_setting('server_version')").fetchone() or ("",)
             except RollbackError as error:
                 raise _would_not_load(error) from error
             words = definitions.read(server, tools, scratch)
+            lacking = settings.trial(connection, request.database, scratch, request.live)
+    if lacking and request.certain:
+        raise RollbackError(" ".join(lacking), "Then run the same command again.")
+    notes += [f"Would stop a restore: {sentence}" for sentence in lacking]
     return RoundTrip(objects, words, consist_of, versions(tools, version.split()[0]), notes)
 
 
@@ -161,13 +180,18 @@ def _scratch(connection: "psycopg.Connection[Any]", request: Request) -> Iterato
             beside.drop(connection, name)
 
 
-def _rows_of(rows: LiveRows, loaded: "psycopg.Connection[Any]") -> List[str]:
+def _rows_of(rows: LiveRows, loaded: "psycopg.Connection[Any]", certain: bool) -> List[str]:
     """Raises RollbackError with what the rows show; returns what they leave open."""
     tried = samples.put_in(loaded, rows.samples)
     problems = [*tried.problems, *rows.violations.problems]
     if problems:
         raise RollbackError(f"{listed(problems, 3)}.", _advice_for(" ".join(problems)))
     notes = list(rows.violations.notes())
+    if tried.undecided and certain:
+        raise RollbackError(
+            f"it cannot be decided with {listed(tried.undecided, 2)}: the check reads other rows.",
+            "Declare the check NOT VALID, then take the backup again.",
+        )
     if tried.undecided:
         notes.append(
             f"Could not be decided with {listed(tried.undecided, 2)}: the check reads other rows."

@@ -109,6 +109,17 @@ def apply(connection: "psycopg.Connection[Any]", wanted: Settings, target: str) 
     return actions
 
 
+def carry(connection: "psycopg.Connection[Any]", wanted: Settings, target: str, live: str) -> List[str]:
+    """Give `target` what can be given of the settings `wanted`; returns sentences, which name it `live`, about the rest."""
+    failures: List[Failure] = []
+    with connection.transaction():
+        for step in steps(wanted, read(connection, target), target):
+            error = run(connection, step)
+            if error:
+                failures.append((step, error))
+    return listed_problems(connection, failures, live)
+
+
 def unsettable(connection: "psycopg.Connection[Any]", live: str) -> List[str]:
     """Sentences about parameters of database `live` that the operator could not give to a restored one.
 
@@ -134,10 +145,14 @@ def unsettable(connection: "psycopg.Connection[Any]", live: str) -> List[str]:
     return listed_problems(connection, _failures(connection, tries), live)
 
 
-def trial(connection: "psycopg.Connection[Any]", live: str, target: str) -> List[str]:
-    """Sentences about settings of `live` that could not be carried over to the scratch database `target`, which stays as it is."""
+def trial(connection: "psycopg.Connection[Any]", live: str, target: str, known_as: str = "") -> List[str]:
+    """Sentences about settings of `live` that could not be carried over to the scratch database `target`, which stays as it is.
+
+    They name the database `known_as`, where it has another name at the moment.
+    """
     wanted = read(connection, live)
-    return listed_problems(connection, _failures(connection, steps(wanted, read(connection, target), target)), live)
+    tries = steps(wanted, read(connection, target), target)
+    return listed_problems(connection, _failures(connection, tries), known_as or live)
 
 
 def _failures(connection: "psycopg.Connection[Any]", tries: "Sequence[Step]") -> "List[Failure]":
