@@ -47,19 +47,19 @@ def run(server: Server, tools: ClientTools, request: Request) -> Outcome:
             facts = proof.read_whole(dump, request.version_table, tools, scan.ALLOWABLE)
             scan.refuse(f"of {request.database}", facts.found, request.allow)
         except RollbackError as error:
-            found.problems.append(f"{error} {error.hint}".strip())
+            found.problems.append(str(error))
             return found
         with server.connect(request.database) as connection:
             found.problems += lacking.find(connection, facts.needs)
         if found.problems:  # a load would only stop at the first of them
             return found
         trial = round_trip.Request(
-            request.database, request.database, dump, rows, extensions=installed, has_public=PUBLIC in objects
+            request.database, request.database, dump, rows, extensions=installed, has_public=PUBLIC in objects, schema_only=True
         )
         try:
             trip = round_trip.run(server, tools, trial)
         except RollbackError as error:
-            found.problems.append(f"{error} {error.hint}".strip())
+            found.problems.append(str(error))
             return found
     found.notes += [*(round_trip.not_loaded(objects, trip.objects) if trip.made_by else []), *trip.notes]
     return found

@@ -68,7 +68,7 @@ def take(
             f"The application's role {application_role} does not exist on this server.",
             "Check rollback_application_role.",
         ) from error
-    hidden = [row[0] for row in found if row[-1]]
+    hidden = [row[0] for row in found if row[-2]]
     if hidden and not partial:
         raise RollbackError(*hidden_rows(hidden))
     tables = {}

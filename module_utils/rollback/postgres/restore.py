@@ -208,6 +208,7 @@ def worded_here(server: Server, tools: ClientTools, request: Request, manifest: 
             dump,
             extensions=known_extensions(manifest, live),
             has_public=not lacks_public(manifest),
+            schema_only=True,
         )
         if judged(request):
             trial = replace(trial, settle=lambda name: ownership.settle(server, tools, name, live.owners))
