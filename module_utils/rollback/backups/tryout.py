@@ -54,7 +54,13 @@ def run(server: Server, tools: ClientTools, request: Request) -> Outcome:
         if found.problems:  # a load would only stop at the first of them
             return found
         trial = round_trip.Request(
-            request.database, request.database, dump, rows, extensions=installed, has_public=PUBLIC in objects, schema_only=True
+            request.database,
+            request.database,
+            dump,
+            rows,
+            extensions=installed,
+            has_public=PUBLIC in objects,
+            schema_only=True,
         )
         try:
             trip = round_trip.run(server, tools, trial)
