@@ -205,3 +205,66 @@ def test_privileges_that_a_dump_lacks_are_lost_access(awkward, tmp_path):
         ):
             restore.beside(awkward.server, connection, tools, request, NoJournal())
         assert INTO not in awkward.place.databases()
+
+
+# Each loads, although the schema alone with some rows cannot tell.
+LOADS = {
+    "a domain's check that is not validated": (
+        "CREATE DOMAIN d AS int; CREATE TABLE z (a d); INSERT INTO z VALUES (-1); ALTER DOMAIN d ADD CHECK (VALUE > 0) NOT VALID"
+    ),
+    "a check that divides by a count": (
+        "CREATE TABLE y (a int); INSERT INTO y VALUES (1);"
+        "CREATE FUNCTION n() RETURNS bigint LANGUAGE sql AS 'SELECT count(*) FROM public.y';"
+        "CREATE TABLE z (a int CHECK (a / n() > 0)); INSERT INTO z VALUES (1)"
+    ),
+    "keys of other types": (
+        "CREATE TABLE y (a char(5) PRIMARY KEY); INSERT INTO y VALUES ('ab');"
+        "CREATE TABLE z (b text REFERENCES y (a)); INSERT INTO z VALUES ('ab   ')"
+    ),
+    "a trigger that raises": (
+        "CREATE TABLE z (a int CHECK (a > 0)); INSERT INTO z VALUES (1);"
+        "CREATE FUNCTION no() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RAISE EXCEPTION ''no''; END';"
+        "CREATE TRIGGER no BEFORE INSERT ON z FOR EACH ROW EXECUTE FUNCTION no()"
+    ),
+}
+# In these a definition would be worded differently, or not be read at all.
+SETTINGS = (
+    "timezone = 'Asia/Tokyo'",
+    "quote_all_identifiers = on",
+    "bytea_output = escape",
+    "standard_conforming_strings = off",
+)
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_what_loads_is_not_refused(awkward, tmp_path, way, monkeypatch):
+    monkeypatch.setattr(round_trip, "WHOLE_BELOW", WAYS[way])
+    with awkward.database():
+        for number, statements in enumerate(LOADS.values()):
+            with awkward.as_superuser("awkward") as connection:
+                connection.execute(f"SET ROLE {OWNER}; CREATE SCHEMA s{number}; SET search_path = s{number}")
+                connection.execute(statements.replace("public.", f"s{number}."))
+        assert bring_back(awkward, back_up(awkward, tmp_path)).changed
+
+
+def test_settings_of_the_database_change_no_words(awkward, tmp_path):
+    with awkward.database():
+        as_owner(
+            awkward,
+            "CREATE TABLE p (at timestamptz, b bytea CHECK (b <> '\\x00ff')) PARTITION BY RANGE (at);"
+            "CREATE TABLE p1 PARTITION OF p FOR VALUES FROM ('2020-01-01 00:00+00') TO ('2021-01-01 00:00+00')",
+        )
+        with awkward.as_superuser() as connection:
+            for setting in SETTINGS:
+                connection.execute(f"ALTER DATABASE awkward SET {setting}")
+        assert bring_back(awkward, back_up(awkward, tmp_path)).changed
+
+
+def test_only_databases_of_our_own_making_are_cleared_away(awkward, tmp_path):
+    ours, theirs = "awkward__load_0123abcd", "awkward__load_test"
+    with awkward.database(), awkward.as_superuser() as connection:
+        for name in (ours, theirs):
+            connection.execute(f"CREATE DATABASE {name} OWNER {OWNER}")
+        back_up(awkward, tmp_path)
+        assert theirs in awkward.place.databases()
+        assert ours not in awkward.place.databases()

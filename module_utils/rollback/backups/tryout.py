@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Collection, List
 
 from ansible.module_utils.rollback.backups import create, proof, scan
-from ansible.module_utils.rollback.census import PUBLIC
+from ansible.module_utils.rollback.census import PUBLIC, hidden_rows
 from ansible.module_utils.rollback.errors import RollbackError
 from ansible.module_utils.rollback.postgres import census, extensions, lacking, left_out, round_trip
+from ansible.module_utils.rollback.postgres.catalog_queries import TABLES
 from ansible.module_utils.rollback.postgres.client_tools import ClientTools
 from ansible.module_utils.rollback.postgres.server import Server
 
@@ -42,24 +43,34 @@ def run(server: Server, tools: ClientTools, request: Request) -> Outcome:
             create.dump_schema(server, tools, request.database, exported, dump)
             objects, installed = census.objects(connection), extensions.read(connection)
             found.notes += left_out.find(connection)
+            hidden = [row[0] for row in connection.execute(TABLES, {"role": None}).fetchall() if row[-2]]
+            if hidden:
+                found.problems.append(" ".join(hidden_rows(hidden)))
+                return found
             rows = round_trip.look_at_rows(connection, round_trip.BUDGET_S)
         try:
             facts = proof.read_whole(dump, request.version_table, tools, scan.ALLOWABLE)
             scan.refuse(f"of {request.database}", facts.found, request.allow)
         except RollbackError as error:
-            found.problems.append(f"{error} {error.hint}".strip())
+            found.problems.append(str(error))
             return found
         with server.connect(request.database) as connection:
             found.problems += lacking.find(connection, facts.needs)
         if found.problems:  # a load would only stop at the first of them
             return found
         trial = round_trip.Request(
-            request.database, request.database, dump, rows, extensions=installed, has_public=PUBLIC in objects
+            request.database,
+            request.database,
+            dump,
+            rows,
+            extensions=installed,
+            has_public=PUBLIC in objects,
+            schema_only=True,
         )
         try:
             trip = round_trip.run(server, tools, trial)
         except RollbackError as error:
-            found.problems.append(f"{error} {error.hint}".strip())
+            found.problems.append(str(error))
             return found
     found.notes += [*(round_trip.not_loaded(objects, trip.objects) if trip.made_by else []), *trip.notes]
     return found

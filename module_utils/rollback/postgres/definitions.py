@@ -19,6 +19,8 @@ from ansible.module_utils.rollback.postgres.server import Server
 _HEADER = re.compile(rb"-- Name: (.*); Type: ([A-Z][A-Z ]*); Schema: (.*); Owner: ")
 # In force for the entries that follow; pg_dump sets it before those that have storage.
 _STORAGE = re.compile(rb"SET (default_tablespace|default_table_access_method) = ")
+# What a database may have as its default, and words constants and names: before its settings are carried over and after.
+_WORDING = "-c TimeZone=UTC -c bytea_output=hex -c xmlbinary=base64 -c quote_all_identifiers=off -c lc_monetary=C"
 _HAS_STORAGE = {"TABLE", "MATERIALIZED VIEW", "INDEX", "CONSTRAINT"}
 _PRIVILEGES = {"ACL", "DEFAULT ACL"}
 _OWNER = re.compile(rb"ALTER [A-Z ]+ .* OWNER TO (.+);")
@@ -32,7 +34,9 @@ def read(server: Server, tools: ClientTools, database: str) -> Dict[str, str]:
 def entries(server: Server, tools: ClientTools, database: str) -> Dict[str, List[bytes]]:
     """Return pg_dump's statements for each object in `database`, by `type schema.name`; overloads share a name."""
     argv = [tools.path("pg_dump"), f"--dbname={server.conninfo(database)}", "--no-password", "--schema-only"]
-    done = subprocess.run(argv, env=server.environment(), stdin=subprocess.DEVNULL, capture_output=True, check=False)
+    done = subprocess.run(
+        argv, env=server.environment(_WORDING), stdin=subprocess.DEVNULL, capture_output=True, check=False
+    )
     if done.returncode != 0:
         raise client_tools.failure("pg_dump", done.returncode, done.stderr)
     return parse(done.stdout.splitlines(keepends=True))

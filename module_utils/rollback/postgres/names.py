@@ -38,6 +38,11 @@ def scratch_name(database: str, suffix: str) -> str:
     return _checked(scratch_prefix(database) + suffix, database)
 
 
+def is_scratch(name: str, database: str) -> bool:
+    """Whether `name` is that of such a database: one named by people, such as shop__load_test, is not."""
+    return re.fullmatch(re.escape(scratch_prefix(database)) + "[0-9a-f]{8}", name) is not None
+
+
 def snapshot_name(database: str, stamp: str) -> str:
     """The copy of `database` that is kept in its cluster as a backup."""
     return _checked(f"{database}__snapshot_{stamp}", database)

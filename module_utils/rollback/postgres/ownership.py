@@ -57,6 +57,14 @@ def settle(server: Server, tools: ClientTools, database: str, live: Owners) -> L
             if statements:
                 _run(connection, name, statements)
                 changed.append(name)
+        # pg_dump --schema-only, which tells the others, knows none of them.
+        if operator != owner:
+            objects = connection.execute(
+                "SELECT format('ALTER LARGE OBJECT %s OWNER TO ', oid) FROM pg_largeobject_metadata WHERE pg_get_userbyid(lomowner) = session_user"
+            ).fetchall()
+            for (statement,) in objects:
+                _run(connection, "large objects", [f"{statement}{owner}"])
+            changed += ["large objects"] if objects else []
     return changed
 
 

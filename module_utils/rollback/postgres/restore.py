@@ -199,6 +199,7 @@ def worded_here(
             extensions=known_extensions(manifest, live),
             has_public=not lacks_public(manifest),
             certain=certain,
+            schema_only=True,
         )
         if judged(request):
             trial = replace(trial, settle=lambda name: ownership.settle(server, tools, name, live.owners))

@@ -41,6 +41,7 @@ if TYPE_CHECKING:
 WHOLE_BELOW = 32 * 1024 * 1024
 # Seconds for reading the rows of a larger one.
 BUDGET_S = 1.0
+_SOME_RUN = "20261122T031500Z-restore"
 _JOBS = 2  # with one, psql would load it instead of the loader that restores
 
 FIX = (
@@ -105,10 +106,15 @@ class Request:
     settle: Optional[Callable[[str], object]] = None
     has_public: bool = True
     certain: bool = False
+    schema_only: bool = False
 
 
 def run(server: Server, tools: ClientTools, request: Request) -> RoundTrip:
     """Load the dump, read what came out, and drop it. Raises RollbackError with what stops the load, by name."""
+    try:
+        names.restore_name(request.live, _SOME_RUN)
+    except RollbackError as error:
+        return RoundTrip(notes=[f"Would stop a restore: {error}"])
     with server.connect() as connection:
         reason = _impossible(connection)
         if reason and request.certain:
@@ -128,6 +134,10 @@ def run(server: Server, tools: ClientTools, request: Request) -> RoundTrip:
                         objects, consist_of = census.objects(loaded), left_out.extensions(loaded)
                         (version,) = loaded.execute("SELECT current_setting('server_version')").fetchone() or ("",)
             except RollbackError as error:
+                if request.schema_only and _may_miss_rows(error.__cause__):
+                    return RoundTrip(
+                        notes=[f"Whether this backup loads could not be decided without its rows: {error.message}"]
+                    )
                 raise _would_not_load(error) from error
             words = definitions.read(server, tools, scratch)
             lacking = settings.trial(connection, request.database, scratch, request.live)
@@ -170,14 +180,22 @@ def _scratch(connection: "psycopg.Connection[Any]", request: Request) -> Iterato
         " AND NOT EXISTS (SELECT FROM pg_stat_activity a WHERE a.datid = d.oid)",
         [names.scratch_prefix(request.live)],
     ).fetchall():
-        beside.drop(connection, left)
+        if names.is_scratch(left, request.live) and _locked(connection, left):
+            beside.drop(connection, left)
     name = names.scratch_name(request.live, secrets.token_hex(4))
+    _locked(connection, name)
     beside.create(connection, request.database, name)
     try:
         yield name
     finally:
         if not connection.closed:
             beside.drop(connection, name)
+
+
+def _locked(connection: "psycopg.Connection[Any]", name: str) -> bool:
+    """Take the lock that says for as long as this connection lasts that this process works with that database."""
+    taken = connection.execute("SELECT pg_try_advisory_lock(hashtextextended(%s, 0))", [name]).fetchone()
+    return taken == (True,)
 
 
 def _rows_of(rows: LiveRows, loaded: "psycopg.Connection[Any]", certain: bool) -> List[str]:
@@ -194,15 +212,20 @@ def _rows_of(rows: LiveRows, loaded: "psycopg.Connection[Any]", certain: bool) -
         )
     if tried.undecided:
         notes.append(
-            f"Could not be decided with {listed(tried.undecided, 2)}: the check reads other rows."
+            f"Could not be decided with {listed(tried.undecided, 2)}: it may read other rows."
             " Restore this backup once beside the live database to be certain."
         )
     return notes
 
 
+def _may_miss_rows(error: Optional[BaseException]) -> bool:
+    """Whether a function said so that may have looked for rows: data, constraints, what PL/pgSQL raises."""
+    return isinstance(error, pg.Error) and (error.sqlstate or "")[:2] in ("21", "22", "23", "P0")
+
+
 def _would_not_load(error: RollbackError) -> RollbackError:
     cause = error.__cause__
-    said, advice = str(error), error.hint
+    said, advice = error.message, error.hint
     if isinstance(cause, pg.Error):
         function = violations.function_of(cause)
         advice = _ADVICE.get(cause.sqlstate or "", FIX)

@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 _ROWS = 20
 _MOST_BYTES = 1024 * 1024  # of one table
 _MOST_TABLES = 500  # each is locked, and the server's table of locks is everybody's
-# Errors that come of taking some rows only: orphans of foreign keys, and what row-level security or a trigger refuses.
-_ARTEFACTS = {"23503", "0A000", "P0001", "55000"}
+# Errors that come of taking some rows only: orphans of foreign keys, and what row-level security refuses.
+_ARTEFACTS = {"23503", "0A000", "55000"}
 
 # Tables whose rows are evaluated while they load. Rows of a partition go through its root: hashes may differ.
 _TABLES = """
@@ -37,7 +37,10 @@ WHERE c.relkind = 'r' AND c.relpersistence <> 't' AND n.nspname !~ '^pg_' AND n.
   AND (EXISTS (SELECT FROM pg_constraint k WHERE k.conrelid = c.oid AND k.contype = 'c')
        OR EXISTS (SELECT FROM pg_attribute g WHERE g.attrelid = c.oid AND g.attgenerated <> '')
        OR EXISTS (SELECT FROM pg_index x WHERE x.indrelid = c.oid AND (x.indexprs IS NOT NULL OR x.indpred IS NOT NULL))
-       OR EXISTS (SELECT FROM pg_attribute u JOIN pg_type t ON t.oid = u.atttypid WHERE u.attrelid = c.oid AND t.typtype = 'd'))
+       OR EXISTS (SELECT FROM pg_partitioned_table q JOIN pg_partition_ancestors(c.oid) up ON up = q.partrelid WHERE q.partexprs IS NOT NULL)
+       OR EXISTS (SELECT FROM pg_attribute u JOIN pg_type t ON t.oid = u.atttypid LEFT JOIN pg_type e ON e.oid = t.typelem
+                  LEFT JOIN pg_range g ON g.rngtypid = t.oid LEFT JOIN pg_type s ON s.oid = g.rngsubtype
+                  WHERE u.attrelid = c.oid AND (t.typtype IN ('d', 'c') OR e.typtype IN ('d', 'c') OR s.typtype IN ('d', 'c'))))
 GROUP BY c.oid, n.nspname, c.relname, rn.nspname, r.relname ORDER BY 1, 2 LIMIT %s"""
 _MATERIALIZED = """
 SELECT n.nspname, c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
@@ -45,6 +48,11 @@ WHERE c.relkind = 'm' AND c.relispopulated AND n.nspname !~ '^pg_' AND n.nspname
 _WITH_TRIGGERS = """
 SELECT DISTINCT n.nspname, c.relname FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid JOIN pg_namespace n ON n.oid = c.relnamespace
 WHERE NOT t.tgisinternal AND t.tgparentid = 0 AND c.relkind IN ('r', 'p')"""
+# pg_dump adds them when the rows are there.
+_NOT_VALID = """
+SELECT CASE WHEN k.contypid <> 0 THEN format('ALTER DOMAIN %s DROP CONSTRAINT %I', k.contypid::regtype, k.conname)
+            ELSE format('ALTER TABLE %s DROP CONSTRAINT %I', k.conrelid::regclass, k.conname) END
+FROM pg_constraint k WHERE NOT k.convalidated AND k.contype IN ('c', 'n') AND k.coninhcount = 0"""
 _OF_FUNCTION = """
 SELECT FROM pg_constraint k JOIN pg_depend d ON d.classid = 'pg_constraint'::regclass AND d.objid = k.oid
 WHERE d.refclassid = 'pg_proc'::regclass AND k.conname = %s LIMIT 1"""
@@ -76,10 +84,11 @@ class Tried:
 def take(connection: "psycopg.Connection[Any]") -> Samples:
     """Read some rows of each table that a load evaluates; call it inside `census.snapshot`."""
     found = Samples()
+    encoding = _encoding(connection)
     for schema, table, root_schema, root, columns in connection.execute(_TABLES, [_MOST_TABLES]).fetchall():
         names = sql.SQL(", ").join(map(sql.Identifier, columns))
-        query = sql.SQL("COPY (SELECT {} FROM ONLY {} LIMIT {}) TO STDOUT").format(
-            names, sql.Identifier(schema, table), sql.Literal(_ROWS)
+        query = sql.SQL("COPY (SELECT {} FROM ONLY {} LIMIT {}) TO STDOUT (ENCODING {})").format(
+            names, sql.Identifier(schema, table), sql.Literal(_ROWS), encoding
         )
         with connection.cursor() as cursor, cursor.copy(query) as copy:
             rows = b"".join(bytes(block) for block in copy)
@@ -97,9 +106,13 @@ def put_in(connection: "psycopg.Connection[Any]", samples: Samples) -> Tried:
         connection.execute("SELECT set_config('search_path', '', true)")
         for schema, table in connection.execute(_WITH_TRIGGERS).fetchall():
             connection.execute(sql.SQL("ALTER TABLE {} DISABLE TRIGGER USER").format(sql.Identifier(schema, table)))
+        for (statement,) in connection.execute(_NOT_VALID).fetchall():
+            connection.execute(statement)
         for sample in samples.tables:
             columns = sql.SQL(", ").join(map(sql.Identifier, sample.columns))
-            statement = sql.SQL("COPY {} ({}) FROM STDIN").format(sample.through, columns)
+            statement = sql.SQL("COPY {} ({}) FROM STDIN (ENCODING {})").format(
+                sample.through, columns, _encoding(connection)
+            )
             try:
                 with connection.transaction(), connection.cursor() as cursor, cursor.copy(statement) as copy:
                     copy.write(sample.rows)
@@ -115,6 +128,11 @@ def put_in(connection: "psycopg.Connection[Any]", samples: Samples) -> Tried:
     return tried
 
 
+def _encoding(connection: "psycopg.Connection[Any]") -> "sql.Literal":
+    """The database's own: bytes go as they are, also those of SQL_ASCII that are no text."""
+    return sql.Literal((connection.execute("SELECT getdatabaseencoding()").fetchone() or ("UTF8",))[0])
+
+
 def _judge(connection: "psycopg.Connection[Any]", what: str, error: "psycopg.Error", tried: Tried) -> None:
     if connection.closed:
         raise error
@@ -122,5 +140,5 @@ def _judge(connection: "psycopg.Connection[Any]", what: str, error: "psycopg.Err
     if state in _ARTEFACTS or (state == "23514" and not constraint):  # the latter: no partition for an enum's hash
         return
     said = f"{what}: {words(error)}"
-    others = state == "23514" and connection.execute(_OF_FUNCTION, [constraint]).fetchone() is not None
-    (tried.undecided if others else tried.problems).append(said)
+    broken = state == "23514" and connection.execute(_OF_FUNCTION, [constraint]).fetchone() is None
+    (tried.problems if broken or names_nothing(error) else tried.undecided).append(said)

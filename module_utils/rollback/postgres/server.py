@@ -33,6 +33,7 @@ _OF_EVERY_VERSION = {
     "default_transaction_read_only": "off",
     "default_transaction_deferrable": "off",
     "exit_on_error": "off",
+    "standard_conforming_strings": "on",
 }
 _WANTED = {
     **_OF_EVERY_VERSION,
@@ -44,7 +45,6 @@ _WANTED = {
     "bytea_output": "hex",
     "extra_float_digits": "1",
     "xmlbinary": "base64",
-    "standard_conforming_strings": "on",
     "quote_all_identifiers": "off",
     "transform_null_equals": "off",
     "array_nulls": "on",

@@ -34,14 +34,16 @@ SELECT format('foreign key %I of %I.%I has orphans', k.conname, n.nspname, c.rel
               CASE c.relkind WHEN 'p' THEN '' ELSE 'ONLY ' END, n.nspname, c.relname,
               string_agg(format('c.%I IS NOT NULL', ca.attname), ' AND '),
               CASE p.relkind WHEN 'p' THEN '' ELSE 'ONLY ' END, pn.nspname, p.relname,
-              string_agg(format('p.%I OPERATOR(%I.%s) c.%I', pa.attname, opn.nspname, o.oprname, ca.attname), ' AND ')),
+              string_agg(format('p.%I OPERATOR(%I.%s) c.%I%s', pa.attname, opn.nspname, o.oprname, ca.attname,
+                                CASE r.typtype WHEN 'p' THEN '' ELSE format('::%I.%I', rn.nspname, r.typname) END), ' AND ')),
        c.reltuples
 FROM pg_constraint k JOIN pg_class c ON c.oid = k.conrelid JOIN pg_namespace n ON n.oid = c.relnamespace
      JOIN pg_class p ON p.oid = k.confrelid JOIN pg_namespace pn ON pn.oid = p.relnamespace
      CROSS JOIN LATERAL unnest(k.conkey, k.confkey, k.conpfeqop) AS key (child, parent, operator)
      JOIN pg_attribute ca ON ca.attrelid = c.oid AND ca.attnum = key.child
      JOIN pg_attribute pa ON pa.attrelid = p.oid AND pa.attnum = key.parent
-     JOIN pg_operator o ON o.oid = key.operator JOIN pg_namespace opn ON opn.oid = o.oprnamespace
+     JOIN pg_operator o ON o.oid = key.operator JOIN pg_namespace opn ON opn.oid = o.oprnamespace JOIN pg_type r ON r.oid = o.oprright
+     JOIN pg_namespace rn ON rn.oid = r.typnamespace
 WHERE k.contype = 'f' AND k.convalidated AND k.conparentid = 0 AND {_OURS}
 GROUP BY k.oid, k.conname, n.nspname, c.relname, c.relkind, c.reltuples, pn.nspname, p.relname, p.relkind
 HAVING bool_and(o.oprname = '=')"""
