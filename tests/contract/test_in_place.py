@@ -9,7 +9,9 @@ ROOT = Path(__file__).parents[2]
 
 
 def faults():
-    spec = importlib.util.spec_from_file_location("in_place_faults", ROOT / "tests" / "integration" / "in_place_faults.py")
+    spec = importlib.util.spec_from_file_location(
+        "in_place_faults", ROOT / "tests" / "integration" / "in_place_faults.py"
+    )
     module = importlib.util.module_from_spec(spec)
     sys.modules.setdefault(spec.name, module)  # dataclasses looks it up there
     spec.loader.exec_module(module)
