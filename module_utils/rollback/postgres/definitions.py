@@ -32,7 +32,7 @@ def read(server: Server, tools: ClientTools, database: str) -> Dict[str, str]:
 
 
 def entries(server: Server, tools: ClientTools, database: str) -> Dict[str, List[bytes]]:
-    """Return pg_dump's statements for each object in `database`, by `type schema.name`; overloads share a name."""
+    """Return pg_dump's statements for each object in `database`, by `type schema.name`; overloaded operators share one."""
     argv = [tools.path("pg_dump"), f"--dbname={server.conninfo(database)}", "--no-password", "--schema-only"]
     done = subprocess.run(
         argv, env=server.environment(_WORDING), stdin=subprocess.DEVNULL, capture_output=True, check=False

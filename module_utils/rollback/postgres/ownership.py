@@ -80,14 +80,14 @@ def _wanted(restored: List[str], live: "List[str] | None", operator: str, owner:
 
 
 def _run(connection: "psycopg.Connection[Any]", name: str, statements: List[str]) -> None:
-    try:
-        for statement in statements:
+    for statement in statements:
+        try:
             connection.execute(statement)
-    except pg.Error as error:
-        if violations.names_nothing(error):
-            return  # an overload that only the live database has
-        said = (error.diag.message_primary or str(error)).strip().rstrip(".")
-        raise RollbackError(
-            f"The restored {name} cannot be given to the role that owns it in the live database: {said}.",
-            "Grant that role to the operator's role, or let a superuser restore.",
-        ) from error
+        except pg.Error as error:
+            if violations.names_nothing(error):
+                continue  # an operator's overload that only the live database has
+            said = (error.diag.message_primary or str(error)).strip().rstrip(".")
+            raise RollbackError(
+                f"The restored {name} cannot be given to the role that owns it in the live database: {said}.",
+                "Grant that role to the operator's role, or let a superuser restore.",
+            ) from error
