@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
 from servers import OPERATOR, OWNER, Awkward
 
-from ansible.module_utils.rollback.backups import create
+from ansible.module_utils.rollback.backups import create, tryout
 from ansible.module_utils.rollback.backups import manifest as manifests
+from ansible.module_utils.rollback.census import DEFAULT_VERSION_TABLE
 from ansible.module_utils.rollback.errors import RollbackError
 from ansible.module_utils.rollback.journal import NoJournal
 from ansible.module_utils.rollback.postgres import restore, round_trip
@@ -268,3 +270,23 @@ def test_only_databases_of_our_own_making_are_cleared_away(awkward, tmp_path):
         back_up(awkward, tmp_path)
         assert theirs in awkward.place.databases()
         assert ours not in awkward.place.databases()
+
+
+def test_prepare_names_what_would_stop_a_restore(awkward):
+    """The same is found without a backup, and nothing is left of looking."""
+    request = tryout.Request("awkward", DEFAULT_VERSION_TABLE)
+    with awkward.database():
+        whole = tryout.run(awkward.server, awkward.tools, request)
+        assert (whole.problems, whole.notes) == ([], [])
+    for kind, (statements, said) in WOULD_NOT_LOAD.items():
+        if said is None or (kind in REFUSED_SINCE_17 and awkward.tools.version[0] >= 17):
+            continue
+        with awkward.database():
+            as_owner(awkward, statements)
+            (problem,) = tryout.run(awkward.server, awkward.tools, request).problems
+            assert re.search(said, problem), kind
+    with awkward.database(), awkward.as_superuser("awkward") as connection:
+        connection.execute("ALTER TABLE child FORCE ROW LEVEL SECURITY")
+        (problem,) = tryout.run(awkward.server, awkward.tools, request).problems
+        assert problem.startswith("Row-level security hides rows of public.child")
+    assert not [name for name in awkward.place.databases() if name.startswith("awkward")]

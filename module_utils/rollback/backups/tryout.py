@@ -36,6 +36,15 @@ class Outcome:
 def run(server: Server, tools: ClientTools, request: Request) -> Outcome:
     """Dump the schema, read it as a restore would, and load it with some rows into an empty database that is dropped."""
     found = Outcome()
+    try:
+        _find(server, tools, request, found)
+    except RollbackError as error:
+        found.problems.append(str(error))
+    return found
+
+
+def _find(server: Server, tools: ClientTools, request: Request, found: Outcome) -> None:
+    """Note in `found` what is in the way. Raises RollbackError with what stops the trial itself."""
     with tempfile.TemporaryDirectory() as directory:
         dump = Path(directory) / "schema.dump"
         with server.connect(request.database) as connection, census.snapshot(connection):
@@ -45,19 +54,14 @@ def run(server: Server, tools: ClientTools, request: Request) -> Outcome:
             found.notes += left_out.find(connection)
             hidden = [row[0] for row in connection.execute(TABLES, {"role": None}).fetchall() if row[-2]]
             if hidden:
-                found.problems.append(" ".join(hidden_rows(hidden)))
-                return found
+                raise RollbackError(*hidden_rows(hidden))
             rows = round_trip.look_at_rows(connection, round_trip.BUDGET_S)
-        try:
-            facts = proof.read_whole(dump, request.version_table, tools, scan.ALLOWABLE)
-            scan.refuse(f"of {request.database}", facts.found, request.allow)
-        except RollbackError as error:
-            found.problems.append(str(error))
-            return found
+        facts = proof.read_whole(dump, request.version_table, tools, scan.ALLOWABLE)
+        scan.refuse(f"of {request.database}", facts.found, request.allow)
         with server.connect(request.database) as connection:
             found.problems += lacking.find(connection, facts.needs)
         if found.problems:  # a load would only stop at the first of them
-            return found
+            return
         trial = round_trip.Request(
             request.database,
             request.database,
@@ -67,10 +71,5 @@ def run(server: Server, tools: ClientTools, request: Request) -> Outcome:
             has_public=PUBLIC in objects,
             schema_only=True,
         )
-        try:
-            trip = round_trip.run(server, tools, trial)
-        except RollbackError as error:
-            found.problems.append(str(error))
-            return found
+        trip = round_trip.run(server, tools, trial)
     found.notes += [*(round_trip.not_loaded(objects, trip.objects) if trip.made_by else []), *trip.notes]
-    return found

@@ -10,8 +10,9 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, List, NamedTuple
 
+from ansible.module_utils.rollback.errors import RollbackError
 from ansible.module_utils.rollback.postgres.event_triggers import event_triggers_off
-from ansible.module_utils.rollback.postgres.violations import names_nothing, words
+from ansible.module_utils.rollback.postgres.violations import QUALIFY, names_nothing, words
 
 with suppress(ImportError):  # the module that uses this says so
     import psycopg as pg
@@ -90,8 +91,13 @@ def take(connection: "psycopg.Connection[Any]") -> Samples:
         query = sql.SQL("COPY (SELECT {} FROM ONLY {} LIMIT {}) TO STDOUT (ENCODING {})").format(
             names, sql.Identifier(schema, table), sql.Literal(_ROWS), encoding
         )
-        with connection.cursor() as cursor, cursor.copy(query) as copy:
-            rows = b"".join(bytes(block) for block in copy)
+        try:
+            with connection.cursor() as cursor, cursor.copy(query) as copy:
+                rows = b"".join(bytes(block) for block in copy)
+        except pg.Error as error:
+            if not names_nothing(error):
+                raise
+            raise RollbackError(f"A dump of {schema}.{table} would not load: {words(error)}.", QUALIFY) from error
         if rows and len(rows) <= _MOST_BYTES:
             found.tables.append(Sample(f"{schema}.{table}", sql.Identifier(root_schema, root), columns, rows))
     for schema, view in connection.execute(_MATERIALIZED, [_MOST_TABLES]).fetchall():
