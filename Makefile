@@ -88,7 +88,11 @@ histories: setup-dev ## Judge migrations of other projects (downloaded), and tak
 
 .PHONY: corpus
 corpus: setup-dev ## Back up, restore and undo databases with every kind of definition, on every version (TEST_ARGS="-k rights")
-	$(BIN)/python -m pytest --numprocesses=2 --dist=loadscope tests/corpus $(TEST_ARGS)
+	$(BIN)/python -m pytest --numprocesses=2 --dist=loadscope -m "not nightly" tests/corpus $(TEST_ARGS)
+
+.PHONY: nightly
+nightly: setup-dev ## What is slow and seldom breaks: the same corpus restored in place
+	$(BIN)/python -m pytest --numprocesses=2 --dist=loadscope -m nightly tests/corpus $(TEST_ARGS)
 
 .PHONY: lint
 lint: lint-python lint-types lint-yaml lint-ansible ## Check style, types, YAML and Ansible content; changes nothing
