@@ -39,11 +39,6 @@ _CHECKS: List[Tuple[str, str]] = [
         "SELECT datname FROM pg_database WHERE datname = current_database() AND datistemplate",
         "{} is a template; a restored one is not. Run ALTER DATABASE … IS_TEMPLATE true after a restore.",
     ),
-    (
-        "SELECT DISTINCT provider FROM pg_shseclabel WHERE classoid = 'pg_database'::regclass"
-        " AND objoid = (SELECT oid FROM pg_database WHERE datname = current_database()) ORDER BY 1",
-        "Security labels of the database are not carried over: {}. Run SECURITY LABEL … ON DATABASE after a restore.",
-    ),
 ]
 
 # Objects that are members of an extension, and those that belong to its tables.
