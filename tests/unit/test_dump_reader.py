@@ -158,3 +158,16 @@ def test_revisions_among_insert_statements_are_read():
     other = b"INSERT INTO public.alembic_version (version_num) VALUES ('aaa');\n"
     assert read(one + other).alembic_heads == ["aaa", "bbb"]
     assert read(b"CREATE FUNCTION f() RETURNS void AS $$\nINSERT INTO public.x VALUES (1);\n$$;\n").rows == {}
+
+
+@pytest.mark.parametrize("counts", [(2, 1, 0), (0, 2, 1), (0, 0, 0), (3, 0, 0)])
+def test_rows_through_the_root_count_as_those_of_their_partition_also_where_it_is_empty(counts):
+    parts = []
+    for number, _ in enumerate(counts):
+        attach = b"ALTER TABLE ONLY public.t ATTACH PARTITION public.t_%d FOR VALUES WITH (modulus 3, remainder %d);\n"
+        parts.append(attach % (number, number))
+    for number, count in enumerate(counts):
+        header = b"-- Data for Name: t_%d; Type: TABLE DATA; Schema: public; Owner: a\n" % number
+        parts += [header, b"COPY public.t (a) FROM stdin;\n", b"1\n" * count, b"\\.\n"]
+    facts = dump_reader.read([b"".join(parts)], "public.alembic_version")
+    assert facts.rows == {f"public.t_{number}": count for number, count in enumerate(counts)}

@@ -117,9 +117,9 @@ def settle(facts: DumpFacts) -> None:
             continue
         del facts.through_root[source, table]
         facts.rows[partition] = facts.rows.get(partition, 0) + count
-        facts.rows[table] -= count
-        if not facts.rows[table]:
-            del facts.rows[table]
+        left = facts.rows.pop(table, 0) - count
+        if left:
+            facts.rows[table] = left
 
 
 def _said(header: "re.Match[bytes]", what: str) -> str:
