@@ -9,16 +9,18 @@ pytestmark = [pytest.mark.postgres, pytest.mark.slow, pytest.mark.long]
 
 
 def test_a_restore_that_fails_leaves_everything_as_it_was(place, tmp_path):
-    """A check asks a table by its bare name, which no load can do: nobody sees that before, and the load fails."""
+    """A check asks a setting of the operator's role, which was another one when the backup was tried: so the load fails."""
     with place.lab.connect("hunter", "hunter") as connection:
         connection.execute(
-            "CREATE TABLE limits (most integer); INSERT INTO limits VALUES (9);"
-            "CREATE FUNCTION within_limits(value integer) RETURNS boolean LANGUAGE plpgsql"
-            " AS $$ BEGIN RETURN value <= (SELECT max(most) FROM limits); END $$;"
-            "CREATE TABLE limited (value integer CHECK (within_limits(value))); INSERT INTO limited VALUES (7)"
+            "SET app.most = 9; CREATE TABLE limited (value integer CHECK (value <= current_setting('app.most', true)::integer));"
+            "INSERT INTO limited VALUES (7)"
         )
     try:
+        with place.lab.connect("postgres") as connection:
+            connection.execute("ALTER ROLE rollback SET app.most = 9")
         place.must("playbooks/backup.yml", label="limits", rollback_backup_dir=str(tmp_path))
+        with place.lab.connect("postgres") as connection:
+            connection.execute("ALTER ROLE rollback SET app.most = 1")
         backup = next(tmp_path.glob("*.dump")).name
         before = place.fingerprint()
         options = {"method": "restore", "reason": REASON, "rollback_backup_dir": str(tmp_path), "backup": backup}
@@ -26,16 +28,16 @@ def test_a_restore_that_fails_leaves_everything_as_it_was(place, tmp_path):
         answer = place.run("rollback.yml", **options)
 
         assert answer.code != 0
-        assert 'relation "limits" does not exist' in answer
+        assert 'violates check constraint "limited_value_check"' in answer
         assert "Database hunter is as it was, and Hunter runs as before." in answer
         after = place.fingerprint()
         assert {**after, "state": None} == {**before, "state": None}  # the journal and the report of the run are new
         report = place.report()
         assert (report["outcome"], report["status"]) == ("put_back", "Pending: nothing was changed")
-        assert 'relation "limits" does not exist' in report["problems"][0]
+        assert 'violates check constraint "limited_value_check"' in report["problems"][0]
     finally:
         with place.lab.connect("hunter") as connection:
-            connection.execute("DROP TABLE limited; DROP FUNCTION within_limits; DROP TABLE limits")
+            connection.execute("DROP TABLE limited; ALTER ROLE rollback RESET app.most")
 
 
 def test_a_version_that_does_not_start_is_told_and_can_be_finished(place):
