@@ -303,10 +303,9 @@ def test_a_subscription_that_the_operator_may_not_drop_is_named_with_the_stateme
             assert beside.drop(connection, "awkward")
 
 
+# Before 16 subscriptions are a superuser's.
+@pytest.mark.parametrize("awkward", ["postgres", "postgres16"], indirect=True)
 def test_the_operator_drops_a_subscription_of_its_own(awkward):
-    with awkward.as_superuser() as connection:
-        if connection.info.server_version < 160000:
-            pytest.skip("before PostgreSQL 16 subscriptions are a superuser's")
     with (
         awkward.database(),
         said(
