@@ -178,7 +178,7 @@ FAULTS = [
     Fault(
         "row-level security that is forced",
         AS_BEFORE,
-        r"row-level security.*Nothing was dropped",
+        r"[Rr]ow-level security.*Nothing was dropped",
         after=[
             "owner: CREATE TABLE s (a int); ALTER TABLE s ENABLE ROW LEVEL SECURITY; ALTER TABLE s FORCE ROW LEVEL SECURITY"
         ],

@@ -23,7 +23,7 @@ from ansible.module_utils.rollback.errors import RollbackError
 from ansible.module_utils.rollback.journal import Journal
 from ansible.module_utils.rollback.postgres import beside, in_place, restore, sessions
 
-pytestmark = [pytest.mark.postgres]
+pytestmark = [pytest.mark.long, pytest.mark.postgres]
 
 INTO, ASIDE = "awkward__restore_20261122T031500Z", "awkward__before_20261122T031500Z"
 COMMAND = "ansible-playbook rollback.yml -e method=restore"
