@@ -207,7 +207,7 @@ def worded_here(
             trip = round_trip.run(server, tools, trial)
         except RollbackError as error:
             hint = "Fix that on this server, or choose another backup; nothing was touched."
-            raise RollbackError(error.message, hint if error.hint == round_trip.FIX else error.hint) from error
+            raise RollbackError(error.message, hint if round_trip.AGAIN in error.hint else error.hint) from error
     if worded_alike:
         _refuse_differences(definitions.differences(manifest.definitions, trip.definitions))
     if worded_alike or not trip.made_by:

@@ -44,6 +44,7 @@ BUDGET_S = 1.0
 _SOME_RUN = "20261122T031500Z-restore"
 _JOBS = 2  # with one, psql would load it instead of the loader that restores
 
+AGAIN = "take the backup again"
 FIX = (
     "Fix that in the live database and take the backup again. Until then -e kind=snapshot takes one that needs no load."
 )
