@@ -51,7 +51,8 @@ FIX = (
 _ADVICE = {
     "23503": "Delete or repair the rows without a parent, then take the backup again.",
     "23505": "Remove the duplicates and REINDEX, then take the backup again.",
-    "23514": "The check is not true for rows that exist, or reads a table that loads later: repair the rows, or declare it NOT VALID.",
+    "23514": "The check is not true for rows that exist, or reads a table that loads later: repair the rows or declare it"
+    " NOT VALID, then take the backup again.",
     "42501": "Grant the operator's role what it lacks (membership in that role, or CREATE on that schema to the owner), then take the"
     " backup again.",
 }
