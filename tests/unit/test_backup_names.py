@@ -38,6 +38,14 @@ def test_a_label_that_would_not_survive_in_a_file_name_is_refused(label):
         names.make(label, datetime(2026, 11, 22, tzinfo=UTC), names.PLAIN, names.NONE)
 
 
+@pytest.mark.parametrize("suffix", ["", names.PARTIAL_SUFFIX], ids=["made", "being made"])
+def test_two_backups_of_one_second_have_names_of_their_own(tmp_path, suffix):
+    first, began = names.unused(tmp_path, "safety", names.CUSTOM, names.GZIP)
+    first.with_name(first.name + suffix).touch()
+    second, later = names.unused(tmp_path, "safety", names.CUSTOM, names.GZIP)
+    assert (second.name, later) > (first.name, began)
+
+
 def test_the_name_of_the_rollback_plan_is_ours():
     found = names.parse("backup_pre_v1.1.0_20261122_031500.sql")
     assert found == names.BackupName("pre_v1.1.0", datetime(2026, 11, 22, 3, 15, tzinfo=UTC))

@@ -68,12 +68,10 @@ def create(server: Server, tools: ClientTools, request: Request) -> Manifest:
             f"pg_dump {tools} cannot compress the {request.format} format with zstd; version {_ZSTD_ARCHIVES_SINCE} can.",
             "Set backup_compression to gzip, or backup_format to plain.",
         )
-    started, began = clock.utc_now(), clock.monotonic()
-    target = request.directory / names.make(request.label, started, request.format, request.compression)
+    began = clock.monotonic()
+    target, started = names.unused(request.directory, request.label, request.format, request.compression)
     partial = target.with_name(target.name + names.PARTIAL_SUFFIX)
     durable.make_private_dirs(request.directory)
-    if target.exists() or partial.exists():
-        raise RollbackError(f"There is a backup {target.name} already.", "Wait a second and run it again.")
     try:
         with server.connect(request.database) as connection, census.snapshot(connection):
             (exported,) = connection.execute("SELECT pg_export_snapshot()").fetchone() or ("",)

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import re
+import time
 from dataclasses import dataclass
 from datetime import datetime, timezone
-from typing import Optional
+from pathlib import Path
+from typing import Optional, Tuple
 
+from ansible.module_utils.rollback import clock
 from ansible.module_utils.rollback.errors import RollbackError
 
 MANIFEST_SUFFIX = ".manifest.json"
@@ -52,6 +55,16 @@ def make(label: str, moment: datetime, backup_format: str, compression: str) -> 
         )
     stamp = moment.astimezone(timezone.utc).strftime("%Y%m%d_%H%M%S")
     return f"backup_{label}_{stamp}{_SUFFIXES[backup_format, compression]}"
+
+
+def unused(directory: Path, label: str, backup_format: str, compression: str) -> Tuple[Path, datetime]:
+    """The path of a backup that begins now, and its time. Names tell seconds: where this one's is taken, the next is waited for."""
+    while True:
+        now = clock.utc_now()
+        path = directory / make(label, now, backup_format, compression)
+        if not path.exists() and not path.with_name(path.name + PARTIAL_SUFFIX).exists():
+            return path, now
+        time.sleep(1 - now.microsecond / 1e6)
 
 
 def parse(name: str) -> Optional[BackupName]:

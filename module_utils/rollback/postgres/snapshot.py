@@ -65,9 +65,9 @@ class Snapshot:
 
 def take(server: Server, request: Request) -> Manifest:
     """Copy, count the copy, close it, and only then give the file its name. Raises RollbackError, and leaves nothing then."""
-    started, began = clock.utc_now(), clock.monotonic()
-    target = request.directory / backup_names.make(
-        request.label, started, backup_names.SNAPSHOT, compression=backup_names.NONE
+    began = clock.monotonic()
+    target, started = backup_names.unused(
+        request.directory, request.label, backup_names.SNAPSHOT, compression=backup_names.NONE
     )
     name = names.snapshot_name(request.database, started.strftime(clock.STAMP))
     durable.make_private_dirs(request.directory)
