@@ -70,7 +70,10 @@ PLACES = (
         "reading it",
         r"cannot be read|written through a terminal|written by a newer pg_dump|holds more than one dump|no plain file inside",
     ),
-    ("loading it", r"^Loading |failed with exit code|^The dump holds|do not come as COPY|is not pg_dump's"),
+    (
+        "loading it",
+        r"^Loading |would not load|failed with exit code|^The dump holds|do not come as COPY|is not pg_dump's",
+    ),
     ("comparing what was loaded", r"What was restored is not"),
 )
 SAME, WORD = "harmless: the same is restored", "nowhere: it needs `accept_unproven`"
