@@ -13,7 +13,7 @@ from project import names
 from restore_outage import size_of
 from ways import INTO, Timed, in_child
 
-from ansible.module_utils.rollback.postgres import beside, load_settings, parallel_load
+from ansible.module_utils.rollback.postgres import load_settings, parallel_load
 
 PG_RESTORE, DEFAULT = "pg_restore -j2", "default"
 # What is changed of the default, by name: connections, and settings of their sessions.
@@ -22,7 +22,7 @@ OTHERS: dict[str, tuple[int, dict[str, str]]] = {
     "four connections": (4, {}),
     "two workers for each index": (2, {"max_parallel_maintenance_workers": "2"}),
     "64 MB for each index": (2, {"maintenance_work_mem": "64MB"}),
-    "512 MB for each index": (2, {"maintenance_work_mem": "512MB"}),
+    "256 MB for each index": (2, {"maintenance_work_mem": "256MB"}),
     "commits that never wait": (2, {"synchronous_commit": "off"}),
     "commits that always wait": (2, {"synchronous_commit": "local"}),
 }
@@ -31,9 +31,9 @@ OTHERS: dict[str, tuple[int, dict[str, str]]] = {
 def changed(bench: Bench, backup: Path, jobs: int, settings: dict[str, str]) -> Timed:
     """Ours, with other settings; in a process of its own, so nothing has to be put back."""
     usual = load_settings.load_settings
-    parallel_load.load_settings = beside.load_settings = lambda sessions: list(
-        {**dict(usual(sessions)), **settings}.items()
-    )
+    parallel_load.load_settings = lambda sessions: list({**dict(usual(sessions)), **settings}.items())
+    if "maintenance_work_mem" in settings:
+        parallel_load.memory_of_sort = lambda size, sessions: settings["maintenance_work_mem"]
     if "synchronous_commit" in settings:
         parallel_load._Session.wait = lambda session, for_disk: None
     ways.JOBS = jobs

@@ -30,6 +30,10 @@ def foreign(table, to, partitioned=()):
     return found(FOREIGN % (table, b"fkey", to), partitioned)
 
 
+def ordered(given, sizes, wide=None):
+    return [each.statement for each in builds.in_order(given, sizes, wide or {})]
+
+
 @pytest.mark.parametrize(
     ("statement", "alone", "shared"),
     [
@@ -134,7 +138,7 @@ def test_everything_else_keeps_the_files_order(statement):
     assert found(statement) == []
 
 
-def test_large_tables_come_first_and_foreign_keys_last():
+def test_keys_and_foreign_keys_come_before_all_else_and_large_tables_first():
     small, large, other = b"public.small", b"public.large", b"public.other"
     given = [
         key(small),
@@ -145,8 +149,35 @@ def test_large_tables_come_first_and_foreign_keys_last():
         *foreign(other, small),
         *foreign(large, small),
     ]
-    order = (1, 3, 0, 2, 4, 7, 5, 8, 6)
-    assert builds.in_order(given, {small: 1, large: 9}, {}) == [given[number] for number in order]
+    order = (1, 0, 7, 5, 8, 3, 2, 6, 4)
+    assert ordered(given, {small: 1, large: 9}) == [given[number].statement for number in order]
+
+
+@pytest.mark.parametrize(
+    ("unique", "early"),
+    [
+        (b'UNIQUE INDEX i ON public."t" USING btree (id)', True),
+        (b'UNIQUE INDEX i ON public.t USING btree ("id" DESC)', True),
+        (b"UNIQUE INDEX i ON public.t USING btree (name)", False),
+        (b"UNIQUE INDEX i ON public.other USING btree (id)", False),
+        (b"INDEX i ON public.t USING btree (id)", False),
+    ],
+)
+def test_what_a_foreign_key_may_point_to_comes_before_it(unique, early):
+    index, (declare, validate) = build(b"CREATE " + unique + b";\n"), foreign(b"public.a", b"public.t")
+    found = builds.in_order([declare, validate, index], {b"public.a": 9}, {})
+    statements = [each.statement for each in found]
+    assert (statements[0] == index.statement) is early
+    if early:
+        assert builds.startable(found[1:], found[:1]) is None
+
+
+def test_indexes_of_a_table_are_built_while_foreign_keys_to_it_are_validated():
+    a, b = b"public.a", b"public.b"
+    _, validate = foreign(a, b)
+    assert builds.startable([index(a), index(b)], [validate]) == index(b)
+    assert builds.startable([validate], [index(b)]) == validate
+    assert builds.startable([index(a), index(b), validate], [validate]) == index(b)
 
 
 @pytest.mark.parametrize(
@@ -163,8 +194,25 @@ def test_an_index_on_text_or_of_another_kind_takes_as_long_as_one_on_a_table_thr
     table, larger = b"public.table", b"public.larger"
     slow, plain = build(b"CREATE INDEX i ON %s USING %s;\n" % (table, columns)), index(larger)
     wide = {table: {b"email", b"Na me"}}
-    assert builds.in_order([plain, slow], {table: 4, larger: 10}, wide) == ([slow, plain] if first else [plain, slow])
-    assert builds.in_order([plain, slow], {table: 3, larger: 10}, wide) == [plain, slow]
+    usual = [plain.statement, slow.statement]
+    assert ordered([plain, slow], {table: 4, larger: 10}, wide) == (usual[::-1] if first else usual)
+    assert ordered([plain, slow], {table: 3, larger: 10}, wide) == usual
+
+
+def test_a_b_tree_knows_how_much_is_sorted_for_it():
+    table, to = b"public.t", b"public.to"
+    tree, expression, gin, other = (
+        build(b"CREATE INDEX i ON %s USING %s;\n" % (on, how))
+        for on, how in [
+            (table, b"btree (a)"),
+            (table, b"btree (lower(a))"),
+            (table, b"gin (a)"),
+            (b"public.small", b"btree (a)"),
+        ]
+    )
+    given = [tree, expression, gin, other, *foreign(table, to)]
+    found = {each.statement: each.sorts for each in builds.in_order(given, {table: 9, to: 5}, {})}
+    assert [found[each.statement] for each in given] == [9, 9, 0, 0, 0, 0]
 
 
 def test_a_table_is_never_locked_by_two_that_exclude_each_other():

@@ -7,13 +7,15 @@ because half a load cannot be told from a whole one.
 from __future__ import annotations
 
 import subprocess
-from contextlib import suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, Dict, Iterable, List, Mapping, Optional
+from typing import TYPE_CHECKING, Any, Dict, Iterable, Iterator, List, Mapping, Optional
 
 from ansible.module_utils.rollback import worker
-from ansible.module_utils.rollback.backups import files, plain_sections, restricted, wrappings
+from ansible.module_utils.rollback.backups import archive_entries, files, plain_sections, restricted, wrappings
+from ansible.module_utils.rollback.backups.archive_reader import UnknownArchive
 from ansible.module_utils.rollback.backups.names import PLAIN
+from ansible.module_utils.rollback.backups.plain_sections import Entry
 from ansible.module_utils.rollback.errors import RollbackError
 from ansible.module_utils.rollback.postgres import client_tools, event_triggers, parallel_load, subscriptions
 from ansible.module_utils.rollback.postgres.client_tools import ClientTools
@@ -119,13 +121,23 @@ def _load(
     with files.open_as_sql(backup, backup_format, compression, tools, *options) as dump:
         makes_public = plain_sections.makes_public(files.blocks(dump))
 
-    def text(dump: IO[bytes]) -> Iterable[bytes]:
-        return plain_sections.without_public(files.blocks(dump)) if makes_public else files.blocks(dump)
+    def text(blocks: Iterable[bytes]) -> Iterable[bytes]:
+        return plain_sections.without_public(blocks) if makes_public else blocks
+
+    @contextmanager
+    def entries() -> Iterator[Iterable[Entry]]:
+        with ExitStack() as stack:
+            try:
+                found = stack.enter_context(archive_entries.opened(backup, tools, text))
+            except UnknownArchive:
+                dump = stack.enter_context(files.open_as_sql(backup, backup_format, compression, tools))
+                found = plain_sections.entries(text(files.blocks(dump)))
+            yield found
 
     for connections in sorted({max(jobs, 1), 1}, reverse=True) if as_dumped else []:
         try:
-            with files.open_as_sql(backup, backup_format, compression, tools) as dump:
-                return parallel_load.load(server, database, text(dump), connections, extensions)
+            with entries() as found:
+                return parallel_load.load(server, database, found, connections, extensions)
         except RollbackError as error:
             # What is not pg_dump's own shows only behind the first rows. Then it is psql's, from the beginning again.
             by_psql = isinstance(error, plain_sections.NotAsDumped)
@@ -146,7 +158,7 @@ def _load(
         "--file=-",
     ]
     with files.open_as_sql(backup, backup_format, compression, tools) as dump:
-        _feed(argv, server, restricted.lines(text(dump), tools.version))
+        _feed(argv, server, restricted.lines(text(files.blocks(dump)), tools.version))
     return None
 
 

@@ -1,4 +1,4 @@
-"""Loads a plain dump over one or more connections: rows of each table by all of them, then indexes side by side.
+"""Loads the entries of a dump over one or more connections: rows of each table by all of them, then indexes side by side.
 
 All else runs in the file's order on the first connection, as psql would do it.
 """
@@ -23,10 +23,10 @@ from ansible.module_utils.rollback.backups.plain_sections import (
     Entry,
 )
 from ansible.module_utils.rollback.errors import RollbackError
-from ansible.module_utils.rollback.postgres import builds, extensions, grants
+from ansible.module_utils.rollback.postgres import autovacuum, builds, extensions, grants
 from ansible.module_utils.rollback.postgres.builds import Build
 from ansible.module_utils.rollback.postgres.extensions import Extension
-from ansible.module_utils.rollback.postgres.load_settings import load_settings
+from ansible.module_utils.rollback.postgres.load_settings import load_settings, memory_of_sort
 from ansible.module_utils.rollback.postgres.server import Server
 
 with suppress(ImportError):  # the module that uses this says so
@@ -67,11 +67,11 @@ class Shares:
 def load(
     server: Server,
     database: str,
-    blocks: Iterable[bytes],
+    entries: Iterable[Entry],
     jobs: int,
     known: Optional[Mapping[str, Extension]] = None,
 ) -> Shares:
-    """Load a plain dump, given as blocks of any size, into the empty `database` over `jobs` connections.
+    """Load a dump, given as its entries, into the empty `database` over `jobs` connections.
 
     `known` are the extensions as they were, by name: they come back to the same owners, in the same versions.
     Rows of a table that takes several connections may come to lie in another order. Raises RollbackError at the first
@@ -82,7 +82,7 @@ def load(
         sessions = [_Session(stack.enter_context(server.connect(database)), jobs) for _ in range(jobs)]
         loader = _Loader(sessions, known or {})
         try:
-            for entry in plain_sections.entries(blocks):
+            for entry in entries:
                 loader.load(entry)
             loader.finish()
         except psycopg.Error as error:  # of what is asked between the entries
@@ -96,13 +96,14 @@ class _Session:
     """A connection, and the dump's settings that are in force on it."""
 
     def __init__(self, connection: "psycopg.Connection[Any]", jobs: int) -> None:
-        self.connection = connection
+        self.connection, self._jobs = connection, jobs
         connection.prepare_threshold = None  # an entry may be several statements, which cannot be prepared
         connection.execute(_NO_TIMEOUTS)
         for name, value in load_settings(jobs):
             connection.execute("SELECT set_config(%s, %s, false)", [name, value])
         self._settings: Tuple[bytes, ...] = ()
         self._waits = False
+        self._memory = self._most_memory = dict(load_settings(jobs))["maintenance_work_mem"]
 
     def wait(self, for_disk: bool) -> None:
         """Whether commits from here on wait for the disk.
@@ -143,6 +144,7 @@ class _Session:
 
     def build(self, build: Build) -> None:
         """Locks that a build takes unseen, such as those of partitions, may meet another's: who loses begins again."""
+        self._use(memory_of_sort(build.sorts, self._jobs) if build.sorts else self._most_memory)
         for attempts_left in reversed(range(_ATTEMPTS)):
             try:
                 self.run(build.entry, build.statement)
@@ -150,6 +152,11 @@ class _Session:
             except RollbackError as error:
                 if not attempts_left or not isinstance(error.__cause__, psycopg.errors.DeadlockDetected):
                     raise
+
+    def _use(self, memory: str) -> None:
+        if memory != self._memory:
+            self.connection.execute("SELECT set_config('maintenance_work_mem', %s, false)", [memory])
+            self._memory = memory
 
     def wide_columns(self) -> Dict[bytes, Set[bytes]]:
         found = self.connection.execute(_WIDE_COLUMNS).fetchall()
@@ -170,6 +177,7 @@ class _Loader:
         self._event_triggers: List[Entry] = []
         self.shares = Shares()
         self._sizes: Dict[bytes, int] = {}  # bytes of its rows in the dump, by a table's plain name
+        self._quiet: Set[bytes] = set()  # tables without autovacuum
         self._partitioned: Set[bytes] = set()
         self._heirs: Set[bytes] = set()
         self._builds: List[Build] = []
@@ -193,6 +201,8 @@ class _Loader:
         self.build()
         for grant, why in self._grants.lost():
             raise _failed(grant.entry, why)
+        for table in sorted(self._quiet):
+            autovacuum.let_back(self._first.connection, table)
         for entry in self._event_triggers:
             self._first.run(entry, entry.sql)
 
@@ -264,6 +274,8 @@ class _Loader:
         if not large:
             self._first.copy(entry, head)
         else:
+            if entry.table not in self._quiet and autovacuum.keep_away(self._first.connection, entry.table):
+                self._quiet.add(entry.table)
             shared = _Shared(itertools.chain(head, rows), self.shares)
             with _timed(self.shares, "rows_s"):
                 _together(self._sessions, lambda session: session.copy(entry, shared), shared.stop)
