@@ -136,6 +136,15 @@ def test_damage_among_the_rows_stops_the_load_and_is_told_as_such(awkward, archi
         beside.drop(connection, INTO)
 
 
+def test_what_fails_here_is_no_damage_of_the_backup(awkward, archives, tmp_path, monkeypatch):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "not there"))
+    with awkward.server.connect() as connection:
+        beside.create(connection, "awkward", INTO)
+        with pytest.raises(FileNotFoundError):
+            beside.load(awkward.server, awkward.tools, archives[()], INTO, 2)
+        beside.drop(connection, INTO)
+
+
 def test_long_rows_are_unpacked_a_little_at_a_time(awkward, archives):
     """They are packed a thousand times smaller here."""
     with archive_entries.opened(archives[()], awkward.tools, iter) as entries:

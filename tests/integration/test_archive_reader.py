@@ -87,6 +87,26 @@ def test_rows_that_were_cut_off_or_changed_are_damage(archives, tmp_path):
             archive_reader.read_rows(damaged, DEFAULT_VERSION_TABLE)
 
 
+def test_a_length_below_nothing_is_damage(archives, tmp_path):
+    """Going there and back again would never end."""
+    whole, damaged = archives["not packed"].read_bytes(), tmp_path / "damaged"
+    contents, blocks = archive_reader.read_contents(archives["not packed"])
+    for block in blocks:
+        damaged.write_bytes(whole[: block.position] + b"\x01" + whole[block.position + 1 :])  # the sign
+        with pytest.raises(EOFError):
+            archive_reader.read_rows(damaged, DEFAULT_VERSION_TABLE)
+        with pytest.raises(EOFError):
+            b"".join(archive_reader.as_dump(damaged, contents, block))
+
+
+@pytest.mark.parametrize("integer_bytes", [0, 5, 36, 255])
+def test_integers_of_another_size_are_of_an_unknown_archive(archives, tmp_path, integer_bytes):
+    whole, damaged = archives["packed"].read_bytes(), tmp_path / "damaged"
+    damaged.write_bytes(whole[:8] + bytes([integer_bytes]) + whole[9:])
+    with pytest.raises(UnknownArchive):
+        archive_reader.read_rows(damaged, DEFAULT_VERSION_TABLE)
+
+
 def test_damage_is_told_as_such(awkward, archives, tmp_path):
     whole = archives["packed"].read_bytes()
     damaged = tmp_path / "damaged"

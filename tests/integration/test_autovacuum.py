@@ -12,6 +12,8 @@ LARGE = "SELECT n, repeat('x', 600) AS x FROM generate_series(1, 4000) n"
 TABLES = f"""
 CREATE TABLE plain AS {LARGE};
 CREATE TABLE "It's $1 and ""more"" (ş" WITH (fillfactor = 70, toast.autovacuum_enabled = off, autovacuum_vacuum_threshold = 9) AS {LARGE};
+CREATE TABLE "a$t$b$t" AS {LARGE};
+CREATE TABLE "$tt" AS {LARGE};
 CREATE TABLE own_off WITH (autovacuum_enabled = off) AS {LARGE};
 CREATE TABLE own_on WITH (autovacuum_enabled = on, fillfactor = 70) AS {LARGE};
 CREATE TABLE parted (n int, x text) PARTITION BY HASH (n);
@@ -21,7 +23,7 @@ INSERT INTO parted {LARGE};
 CREATE TABLE small AS SELECT 1 AS n;
 """
 OPTIONS = "SELECT relname, reloptions FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'p') ORDER BY 1"
-QUIET = {"plain", 'It\'s $1 and "more" (ş'}
+QUIET = {"plain", 'It\'s $1 and "more" (ş', "a$t$b$t", "$tt"}
 
 
 @pytest.mark.parametrize(
@@ -65,3 +67,33 @@ def test_a_table_of_somebody_else_stays_as_it_is(awkward):
             assert autovacuum.keep_away(operator, b"public.theirs") is False
         assert autovacuum.keep_away(connection, b"public.theirs") is True
         assert autovacuum.keep_away(connection, b"public.theirs") is False
+
+
+@pytest.mark.parametrize("awkward", ["postgres", "postgres16"], indirect=True)
+def test_it_is_let_back_before_a_table_goes_to_a_role_whose_rights_the_operator_does_not_inherit(awkward, tmp_path):
+    path = tmp_path / "backup"
+    with awkward.database(), awkward.as_superuser() as connection:
+        connection.execute("CREATE ROLE distant; GRANT distant TO rollback WITH INHERIT FALSE, SET TRUE")
+        try:
+            with awkward.as_superuser("awkward") as inside:
+                inside.execute(f"DROP SCHEMA public CASCADE; CREATE SCHEMA public AUTHORIZATION {OWNER}")
+                inside.execute("SET search_path = public")
+                inside.execute("GRANT CREATE, USAGE ON SCHEMA public TO distant")
+                inside.execute(f"CREATE TABLE t AS {LARGE}; CREATE INDEX ON t (n); ALTER TABLE t OWNER TO distant")
+                expected = inside.execute(OPTIONS).fetchall()
+            where = f"host={awkward.place.facts['socket_dir']} port={awkward.place.facts['port']} user=postgres dbname=awkward"
+            subprocess.run([awkward.tools.path("pg_dump"), f"--dbname={where}", f"--file={path}"], check=True)
+            with awkward.server.connect() as server:
+                beside.create(server, "awkward", INTO)
+                beside.load(awkward.server, awkward.tools, path, INTO, 2)
+                with awkward.as_superuser(INTO) as inside:
+                    assert inside.execute(OPTIONS).fetchall() == expected
+                    owner = inside.execute(
+                        "SELECT relowner::regrole::text FROM pg_class WHERE relname = 't'"
+                    ).fetchone()
+                    assert owner == ("distant",)
+                beside.drop(server, INTO)
+        finally:
+            with awkward.as_superuser("awkward") as inside:
+                inside.execute("DROP OWNED BY distant")
+            connection.execute("DROP ROLE distant")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from servers import OPERATOR, OWNER, READER, Awkward
@@ -101,6 +102,16 @@ def test_writers_do_not_change_what_is_counted_and_dumped(awkward, tmp_path, mon
         assert manifest.census.tables["public.child"].rows == 300
         assert manifest.census.tables["public.nothing"].rows == 2
         assert bring_back(awkward, backup).rows == manifest.census.rows
+
+
+@pytest.mark.parametrize("backup_format", ["plain", "custom", "directory"])
+def test_two_backups_at_once_are_two_backups(awkward, tmp_path, backup_format):
+    with awkward.database(), ThreadPoolExecutor(2) as threads:
+        request = create.Request(tmp_path, "awkward", "v1", "test", "1", backup_format)
+        made = list(threads.map(lambda _: create.create(awkward.server, awkward.tools, request), range(2)))
+    names = {manifest.backup for manifest in made}
+    assert len(names) == 2
+    assert {path.name for path in tmp_path.iterdir()} == names | {f"{name}.manifest.json" for name in names}
 
 
 def test_a_backup_that_fails_leaves_nothing_that_looks_like_one(awkward, tmp_path):

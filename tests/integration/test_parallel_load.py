@@ -177,6 +177,40 @@ def test_dumps_as_people_make_them(awkward, source, tmp_path, options):
     assert text(awkward, tmp_path, INTO) == text(awkward, tmp_path, BY_PSQL)
 
 
+@pytest.mark.parametrize("awkward", ["postgres"], indirect=True)  # the first that dumps them
+@pytest.mark.parametrize("options", [[], ["--format=custom"]], ids=["plain", "custom"])
+def test_statistics_are_loaded_with_the_rest(awkward, source, tmp_path, loaded_in_parallel, monkeypatch, options):
+    built = []
+    real = parallel_load.builds.in_order
+
+    def in_order(*given):
+        found = real(*given)
+        built.append(len(found))
+        return found
+
+    monkeypatch.setattr(parallel_load.builds, "in_order", in_order)
+    by_psql = []
+    monkeypatch.setattr(beside, "_feed", lambda *given: by_psql.append(given))
+    other = "awkward_statistics"
+    with awkward.as_superuser() as connection:
+        connection.execute(f"CREATE DATABASE {other} OWNER {OWNER} TEMPLATE template0")
+        try:
+            with awkward.as_superuser(other) as inside:
+                inside.execute(
+                    f"SET ROLE {OWNER}; CREATE TABLE t (a int PRIMARY KEY, b int UNIQUE); CREATE INDEX ON t ((a + b))"
+                )
+                inside.execute(
+                    "INSERT INTO t SELECT i, i FROM generate_series(1, 999) i; GRANT SELECT ON t TO rollback; ANALYZE"
+                )
+            expected = text(awkward, tmp_path, other)
+            load(awkward, dump(awkward, tmp_path, "--statistics", *options, database=other))
+        finally:
+            connection.execute(f"DROP DATABASE {other}")
+    assert (loaded_in_parallel, by_psql) == ([INTO], [])
+    assert built == [5]  # two keys, of two steps each, and an index
+    assert text(awkward, tmp_path, INTO) == expected
+
+
 @pytest.mark.parametrize(
     "options",
     [["--schema=public"], ["--schema=public", "--inserts"], ["--schema=public", "--format=custom"]],

@@ -161,6 +161,7 @@ def test_keys_and_foreign_keys_come_before_all_else_and_large_tables_first():
         (b"UNIQUE INDEX i ON public.t USING btree (name)", False),
         (b"UNIQUE INDEX i ON public.other USING btree (id)", False),
         (b"INDEX i ON public.t USING btree (id)", False),
+        (b"UNIQUE INDEX i ON public.t USING btree (id, name) INCLUDE (more)", True),
     ],
 )
 def test_what_a_foreign_key_may_point_to_comes_before_it(unique, early):
@@ -170,6 +171,23 @@ def test_what_a_foreign_key_may_point_to_comes_before_it(unique, early):
     assert (statements[0] == index.statement) is early
     if early:
         assert builds.startable(found[1:], found[:1]) is None
+
+
+@pytest.mark.parametrize(
+    ("pointed_to", "unique"),
+    [
+        (b'"a)b"', b'"a)b"'),
+        (b'"a, b", c', b'c DESC, "a, b"'),
+        (b'"a""(b"', b'"a""(b"'),
+        (b"id, PERIOD valid_at", b"anything"),
+    ],
+)
+def test_whatever_the_columns_are_called_that_it_points_to(pointed_to, unique):
+    index = build(b"CREATE UNIQUE INDEX i ON public.t USING btree (%s);\n" % unique)
+    given = (
+        b"ALTER TABLE ONLY public.a\n    ADD CONSTRAINT c FOREIGN KEY (x) REFERENCES public.t(%s) ON DELETE CASCADE;\n"
+    )
+    assert ordered([*found(given % pointed_to), index], {b"public.a": 9})[0] == index.statement
 
 
 def test_indexes_of_a_table_are_built_while_foreign_keys_to_it_are_validated():

@@ -24,14 +24,12 @@ def opened(
     """The entries in the order in which pg_restore executes them; what comes before the rows goes through `schema` first.
 
     The backup is one that `wrappings.unwrapped` gave. Raises UnknownArchive where only pg_restore can read it, RollbackError
-    where it cannot be read to its end.
+    where it cannot be read, EOFError where it breaks off.
     """
-    try:
+    with _damage_told(backup):
         contents, blocks = archive_reader.read_contents(backup)
-        with closing(_entries(backup, contents, blocks, tools, schema)) as entries:
-            yield entries
-    except wrappings.DAMAGE as error:
-        raise wrappings.unreadable(backup, error) from error
+    with closing(_entries(backup, contents, blocks, tools, schema)) as entries:
+        yield entries
 
 
 def _entries(
@@ -44,8 +42,21 @@ def _entries(
     by_number = {block.number: block for block in blocks}
     yield from _by_pg_restore(backup, contents.before, tools, schema)
     for number in contents.copies:
-        yield from plain_sections.entries(archive_reader.as_dump(backup, contents, by_number[number]))
+        yield from plain_sections.entries(_rows(backup, contents, by_number[number]))
     yield from _by_pg_restore(backup, contents.after, tools, iter)
+
+
+def _rows(backup: Path, contents: Contents, block: Block) -> Iterator[bytes]:
+    with _damage_told(backup):
+        yield from archive_reader.as_dump(backup, contents, block)
+
+
+@contextmanager
+def _damage_told(backup: Path) -> Iterator[None]:
+    try:
+        yield
+    except wrappings.DAMAGE as error:
+        raise wrappings.unreadable(backup, error) from error
 
 
 def _by_pg_restore(

@@ -23,6 +23,7 @@ from ansible.module_utils.rollback.backups.dump_text import END_MARKER
 _MAGIC, _CUSTOM = b"PGDMP", 1
 _VERSIONS = range(14, 17)  # 1.14 to 1.16: PostgreSQL 12 to 18
 _ALGORITHM_SINCE, _KIND_SINCE = 15, 16
+_INTEGER_BYTES = (4, 8)
 _NONE, _GZIP = 0, 1
 _ROWS_BLOCK = 1
 _ROWS, _GRANTS = b"TABLE DATA", b"ACL"
@@ -110,8 +111,8 @@ class _Reader:
         self._file, self.integer_bytes = file, integer_bytes
 
     def take(self, count: int) -> bytes:
-        found = self._file.read(count)
-        if len(found) < count:
+        found = self._file.read(max(count, 0))
+        if len(found) != count:
             raise EOFError("end of file")
         return found
 
@@ -121,6 +122,13 @@ class _Reader:
     def integer(self) -> int:
         sign, digits = self.byte(), self.take(self.integer_bytes)
         return int.from_bytes(digits, "little") * (-1 if sign else 1)
+
+    def length(self) -> int:
+        """How many bytes of rows come next; 0 where none do."""
+        found = self.integer()
+        if found < 0:
+            raise EOFError("a block of rows of less than no bytes")
+        return found
 
     def text(self) -> Optional[bytes]:
         length = self.integer()
@@ -134,7 +142,7 @@ def _contents(reader: _Reader) -> Contents:
         raise UnknownArchive
     major, minor, _ = reader.byte(), reader.byte(), reader.byte()
     reader.integer_bytes, offset_bytes, archive_format = reader.byte(), reader.byte(), reader.byte()
-    if (major, archive_format) != (1, _CUSTOM) or minor not in _VERSIONS:
+    if (major, archive_format) != (1, _CUSTOM) or minor not in _VERSIONS or reader.integer_bytes not in _INTEGER_BYTES:
         raise UnknownArchive
     algorithm = reader.byte() if minor >= _ALGORITHM_SINCE else min(abs(reader.integer()), _GZIP)  # it was gzip's level
     if algorithm not in (_NONE, _GZIP):
@@ -187,10 +195,10 @@ def _blocks(file: IO[bytes], contents: Contents) -> List[Block]:
         if kind != _ROWS_BLOCK or number not in awaited:
             raise UnknownArchive
         position = file.tell()
-        length = reader.integer()
+        length = reader.length()
         while length:
             file.seek(length, os.SEEK_CUR)
-            length = reader.integer()
+            length = reader.length()
         found.append(Block(file.tell() - position, position, number))
         awaited.remove(number)
     return found
@@ -215,12 +223,12 @@ def _batches(file: IO[bytes], contents: Contents) -> Iterator[bytes]:
     reader = _Reader(file, contents.integer_bytes)
     chunks: List[bytes] = []
     held = 0
-    length = reader.integer()
+    length = reader.length()
     while length:
         chunks.append(reader.take(length))
         held += length
         if held >= _BATCH:
             yield b"".join(chunks)
             chunks, held = [], 0
-        length = reader.integer()
+        length = reader.length()
     yield b"".join(chunks)

@@ -6,10 +6,11 @@ import gzip
 import os
 import shutil
 import subprocess
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
+from datetime import datetime
 from pathlib import Path
-from typing import IO, Collection, Dict, Iterator, List, Optional
+from typing import IO, Collection, Dict, Iterator, List, Optional, Tuple
 
 from ansible.module_utils.rollback import clock, durable
 from ansible.module_utils.rollback.backups import files, names, proof, signature, wrappings
@@ -69,9 +70,8 @@ def create(server: Server, tools: ClientTools, request: Request) -> Manifest:
             "Set backup_compression to gzip, or backup_format to plain.",
         )
     began = clock.monotonic()
-    target, started = names.unused(request.directory, request.label, request.format, request.compression)
-    partial = target.with_name(target.name + names.PARTIAL_SUFFIX)
     durable.make_private_dirs(request.directory)
+    target, partial, started = _reserve(request)
     try:
         with server.connect(request.database) as connection, census.snapshot(connection):
             (exported,) = connection.execute("SELECT pg_export_snapshot()").fetchone() or ("",)
@@ -135,6 +135,16 @@ def create(server: Server, tools: ClientTools, request: Request) -> Manifest:
             _remove_beside(target)
         raise
     return manifest
+
+
+def _reserve(request: Request) -> Tuple[Path, Path, datetime]:
+    """The backup's path, the temporary one, which is there from now on so that nobody else takes it, and when it began."""
+    while True:
+        target, started = names.unused(request.directory, request.label, request.format, request.compression)
+        partial = target.with_name(target.name + names.PARTIAL_SUFFIX)
+        with suppress(FileExistsError):  # somebody else was quicker
+            partial.mkdir(mode=0o700) if request.format == DIRECTORY else partial.touch(exist_ok=False)
+            return target, partial, started
 
 
 def _trial(
@@ -243,7 +253,7 @@ def _compress_option(compression: str, tools: ClientTools) -> str:
 
 @contextmanager
 def _writer(path: Path, compression: str) -> Iterator[IO[bytes]]:
-    with path.open("xb") as raw:
+    with path.open("wb") as raw:
         path.chmod(0o640)
         if compression == GZIP:
             with gzip.GzipFile(fileobj=raw, mode="wb", compresslevel=6, filename="", mtime=0) as zipped:

@@ -14,7 +14,7 @@ END_OF_ROWS = b"\\.\n"
 END_MARKER = b"-- PostgreSQL database dump complete"
 # What pg_dump says above each of its entries.
 HEADER = re.compile(
-    rb"-- (?P<data>Data for )?Name: (?P<name>.*); Type: (?P<kind>[^;]+); Schema: (?P<schema>.*); Owner: "
+    rb"-- (?:(?P<data>Data for )|Statistics for )?Name: (?P<name>.*); Type: (?P<kind>[^;]+); Schema: (?P<schema>.*); Owner: "
 )
 
 _MARK = b"\n\\."

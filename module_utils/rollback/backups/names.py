@@ -62,7 +62,8 @@ def unused(directory: Path, label: str, backup_format: str, compression: str) ->
     while True:
         now = clock.utc_now()
         path = directory / make(label, now, backup_format, compression)
-        if not path.exists() and not path.with_name(path.name + PARTIAL_SUFFIX).exists():
+        # In this order, since another one's takes its name from the one to the other.
+        if not path.with_name(path.name + PARTIAL_SUFFIX).exists() and not path.exists():
             return path, now
         time.sleep(1 - now.microsecond / 1e6)
 

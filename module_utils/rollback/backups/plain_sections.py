@@ -14,7 +14,7 @@ from ansible.module_utils.rollback.backups.statements import takes_rows
 from ansible.module_utils.rollback.errors import RollbackError
 
 TABLE_DATA, COMMENT, ACL, EXTENSION = "TABLE DATA", "COMMENT", "ACL", "EXTENSION"
-EVENT_TRIGGER, SECURITY_LABEL = "EVENT TRIGGER", "SECURITY LABEL"
+EVENT_TRIGGER, SECURITY_LABEL, STATISTICS_DATA = "EVENT TRIGGER", "SECURITY LABEL", "STATISTICS DATA"
 NAME = rb'(?:"(?:[^"]|"")+"|[^\s".(;]+)'
 QUALIFIED_NAME = rb"(?:%s\.)?%s" % (NAME, NAME)
 _COPY = re.compile(rb"COPY (%s) (?:\(.*\))? ?FROM stdin;\s*" % QUALIFIED_NAME, re.DOTALL)

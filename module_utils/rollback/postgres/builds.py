@@ -20,6 +20,8 @@ _PLAIN_KEY = re.compile(_CONSTRAINT + rb"(?P<kind>PRIMARY KEY|UNIQUE) \(" + _COL
 _FOREIGN_KEY = re.compile(
     _CONSTRAINT + rb"FOREIGN KEY \([^()]*\) REFERENCES (?P<to>%(table)s)\((?P<rest>.*);\n" % _NAMES
 )
+_POINTED_TO = re.compile(_COLUMNS + rb"\)")
+_ANY: FrozenSet[bytes] = frozenset()  # every index has these columns
 _PARTITIONED = re.compile(
     rb"CREATE (?:UNLOGGED )?TABLE (?P<table>%(table)s)(?: OF %(table)s)?(?: \(.*\))?\nPARTITION BY " % _NAMES, re.DOTALL
 )
@@ -140,7 +142,8 @@ def _pointed_to(builds: Iterable[Build]) -> Dict[bytes, Set[FrozenSet[bytes]]]:
     """By table, the columns that each foreign key among `builds` points to."""
     keys: Dict[bytes, Set[FrozenSet[bytes]]] = {}
     for foreign in filter(None, (_FOREIGN_KEY.match(build.statement) for build in builds)):
-        keys.setdefault(plain_name(foreign["to"]), set()).add(_names(foreign["rest"].partition(b")")[0]))
+        columns = _POINTED_TO.match(foreign["rest"])
+        keys.setdefault(plain_name(foreign["to"]), set()).add(_names(columns["columns"]) if columns else _ANY)
     return keys
 
 

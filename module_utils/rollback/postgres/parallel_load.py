@@ -20,6 +20,7 @@ from ansible.module_utils.rollback.backups.plain_sections import (
     EVENT_TRIGGER,
     EXTENSION,
     SECURITY_LABEL,
+    STATISTICS_DATA,
     Entry,
 )
 from ansible.module_utils.rollback.errors import RollbackError
@@ -191,6 +192,7 @@ class _Loader:
             self._event_triggers.append(entry)
         elif entry.kind == ACL:
             self.build()
+            self._let_autovacuum_back()  # as long as owners are who they were: they may change once grants allow it
             self._grants.add(entry)
         else:
             self._grants.retry()
@@ -199,10 +201,9 @@ class _Loader:
     def finish(self) -> None:
         """What had to wait until everything else was there."""
         self.build()
+        self._let_autovacuum_back()
         for grant, why in self._grants.lost():
             raise _failed(grant.entry, why)
-        for table in sorted(self._quiet):
-            autovacuum.let_back(self._first.connection, table)
         for entry in self._event_triggers:
             self._first.run(entry, entry.sql)
 
@@ -221,7 +222,7 @@ class _Loader:
             # What is said of an index besides, such as CLUSTER ON, needs that index alone.
             self._builds += found
             self._after_builds += [(entry, statement) for statement in entry.statements[1:]]
-        elif entry.kind == COMMENT and self._builds:
+        elif entry.kind in (COMMENT, STATISTICS_DATA) and self._builds:
             self._after_builds.append((entry, entry.sql))
         elif entry.kind == "":
             for statement in entry.statements:
@@ -233,6 +234,11 @@ class _Loader:
         else:
             self.build()
             self._run(entry)
+
+    def _let_autovacuum_back(self) -> None:
+        for table in sorted(self._quiet):
+            autovacuum.let_back(self._first.connection, table)
+        self._quiet.clear()
 
     def _run(self, entry: Entry) -> None:
         """All of it at once, unless an owner may not have it yet."""
