@@ -1,6 +1,6 @@
 """An archive in pg_dump's custom format, as the entries that load it: rows by our own reader, all else as pg_restore words it.
 
-pg_restore's own unpacking and its pipe cost a load a tenth of its time.
+What pg_restore unpacks comes through a pipe, a few KB at a time, and reading that slows the whole load.
 """
 
 from __future__ import annotations
