@@ -104,7 +104,31 @@ def test_writers_do_not_change_what_is_counted_and_dumped(awkward, tmp_path, mon
         assert bring_back(awkward, backup).rows == manifest.census.rows
 
 
-@pytest.mark.parametrize("backup_format", ["plain", "custom", "directory"])
+@pytest.mark.parametrize("backup_format", FORMATS)
+def test_bytes_that_are_no_text_come_back_from_a_database_without_an_encoding(awkward, tmp_path, backup_format):
+    live, digest = "awkward_ascii", "SELECT count(*), md5(string_agg(md5(x), '' ORDER BY a)) FROM t"
+    with awkward.as_superuser() as connection:
+        connection.execute(f"CREATE DATABASE {live} OWNER {OWNER} TEMPLATE template0 ENCODING 'SQL_ASCII' LOCALE 'C'")
+        try:
+            with awkward.as_superuser(live) as inside:
+                inside.execute(f"SET ROLE {OWNER}; CREATE TABLE t (a int PRIMARY KEY, x text CHECK (x <> ''))")
+                inside.execute("CREATE INDEX ON t (x); CREATE MATERIALIZED VIEW m AS SELECT x FROM t")
+                inside.execute(b"INSERT INTO t SELECT n, E'caf\\xe9 \\\\ ' || n FROM generate_series(1, 90000) n")
+                expected = inside.execute(digest).fetchone()
+            request = create.Request(tmp_path, live, "v1", "test", "1", backup_format, application_role=OWNER)
+            backup = tmp_path / create.create(awkward.server, awkward.tools, request).backup
+            proof.prove(backup, DEFAULT_VERSION_TABLE, awkward.tools)
+            with awkward.server.connect() as operator:
+                wanted = restore.Request(live, INTO, backup, application_role=OWNER)
+                restore.beside(awkward.server, operator, awkward.tools, wanted, NoJournal())
+            with awkward.as_superuser(INTO) as inside:
+                assert inside.execute(digest).fetchone() == expected
+        finally:
+            connection.execute(f"DROP DATABASE IF EXISTS {INTO}")
+            connection.execute(f"DROP DATABASE {live}")
+
+
+@pytest.mark.parametrize("backup_format", FORMATS)
 def test_two_backups_at_once_are_two_backups(awkward, tmp_path, backup_format):
     with awkward.database(), ThreadPoolExecutor(2) as threads:
         request = create.Request(tmp_path, "awkward", "v1", "test", "1", backup_format)

@@ -10,7 +10,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from pathlib import Path
-from typing import IO, Collection, Dict, Iterator, List, Optional, Tuple
+from typing import IO, TYPE_CHECKING, Any, Collection, Dict, Iterator, List, Optional, Tuple
 
 from ansible.module_utils.rollback import clock, durable
 from ansible.module_utils.rollback.backups import files, names, proof, signature, wrappings
@@ -23,6 +23,9 @@ from ansible.module_utils.rollback.postgres import access, census, client_tools,
 from ansible.module_utils.rollback.postgres.client_tools import ClientTools
 from ansible.module_utils.rollback.postgres.server import Server
 from ansible.module_utils.rollback.words import listed, size
+
+if TYPE_CHECKING:
+    import psycopg
 
 _BLOCK = 1024 * 1024
 _ZSTD_ARCHIVES_SINCE = 16  # the first pg_dump that writes them
@@ -79,7 +82,7 @@ def create(server: Server, tools: ClientTools, request: Request) -> Manifest:
             counted = replace(counted, database=request.known_as or counted.database)
             _check_room(request.directory, request.room or counted.bytes)
             may = access.read(connection, request.application_role) if request.application_role else {}
-            _dump(server, tools, request, exported, partial)
+            _dump(server, tools, request, exported, partial, _encoding(connection))
             installed = extensions.read(connection)
             lost, consists_of = left_out.find(connection), left_out.extensions(connection)
             unseen = left_out.unseen(connection)
@@ -213,8 +216,15 @@ def _remove_beside(backup: Path) -> None:
         path.unlink(missing_ok=True)
 
 
-def _dump(server: Server, tools: ClientTools, request: Request, snapshot: str, partial: Path) -> None:
-    argv = _pg_dump(server, tools, request.database, snapshot, request.format)
+def _encoding(connection: "psycopg.Connection[Any]") -> List[str]:
+    """Bytes that PostgreSQL has never taken for text stay as they are; as UTF-8 they could not be dumped."""
+    return ["--encoding=SQL_ASCII"] if connection.info.parameter_status("server_encoding") == "SQL_ASCII" else []
+
+
+def _dump(
+    server: Server, tools: ClientTools, request: Request, snapshot: str, partial: Path, encoding: List[str]
+) -> None:
+    argv = [*_pg_dump(server, tools, request.database, snapshot, request.format), *encoding]
     if request.format == DIRECTORY:
         argv += [f"--jobs={request.jobs}", f"--file={partial}"]
     if request.format != PLAIN:
