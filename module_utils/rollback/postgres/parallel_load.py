@@ -100,11 +100,12 @@ class _Session:
         self.connection, self._jobs = connection, jobs
         connection.prepare_threshold = None  # an entry may be several statements, which cannot be prepared
         connection.execute(_NO_TIMEOUTS)
-        for name, value in load_settings(jobs):
+        settings = dict(load_settings(jobs))
+        for name, value in settings.items():
             connection.execute("SELECT set_config(%s, %s, false)", [name, value])
         self._settings: Tuple[bytes, ...] = ()
         self._waits = False
-        self._memory = self._most_memory = dict(load_settings(jobs))["maintenance_work_mem"]
+        self._memory = self._most_memory = settings["maintenance_work_mem"]
 
     def wait(self, for_disk: bool) -> None:
         """Whether commits from here on wait for the disk.
