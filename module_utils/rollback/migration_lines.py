@@ -13,7 +13,13 @@ DOWN, UP = "down", "up"
 def what(entry: Mapping[str, Any]) -> str:
     name = f"{entry['schema']}.{entry['table']}" if entry["schema"] else entry["table"]
     columns = listed(entry["columns"])
-    words = {"table": f"Table {name}", "column": f"{name}: {columns}", "values": f"The values of {name}: {columns}"}
+    below = entry.get("partitions") or []
+    along = f" with its {amount(len(below), 'partition')} {listed(below)}" if below else ""
+    words = {
+        "table": f"Table {name}{along}",
+        "column": f"{name}: {columns}",
+        "values": f"The values of {name}: {columns}",
+    }
     return words.get(str(entry["kind"]), f"Rows of {name}")
 
 
@@ -27,7 +33,17 @@ def counted(entry: Mapping[str, Any]) -> str:
 
 def sources(migration: Mapping[str, Any]) -> List[Tuple[str, str]]:
     """What the head of a shown plan says of it."""
-    kept = f"kept in schema {migration['salvage']}" if migration["salvage"] else "nothing has to be kept aside"
+    losses = migration["losses"]
+    savable = sum(1 for entry in losses if entry["savable"])
+    kept = f"kept in schema {migration['salvage']}"
+    if not losses:
+        kept = "nothing has to be kept aside"
+    elif savable < len(losses):
+        kept = (
+            f"{savable} of {amount(len(losses), 'loss', 'losses')} {kept}"
+            if savable
+            else "nothing of what is lost is kept"
+        )
     tried = ", tried on a copy" if migration.get("tried") else ""
     return [("Migrations", f"{amount(len(migration['steps']), 'revision')} {migration['direction']}{tried}, {kept}")]
 

@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
-from typing import Any, Dict, List, Mapping, Sequence, Tuple
+from typing import Any, Collection, Dict, List, Mapping, Sequence, Set, Tuple
 
 from ansible.module_utils.rollback import plan
 from ansible.module_utils.rollback.census import Census
 from ansible.module_utils.rollback.errors import RollbackError
 from ansible.module_utils.rollback.migration_lines import DOWN, UP, what
-from ansible.module_utils.rollback.migrations.operations import IRREVERSIBLE, TABLE, UNKNOWN
+from ansible.module_utils.rollback.migrations.operations import IRREVERSIBLE, ROWS, TABLE, UNKNOWN
 from ansible.module_utils.rollback.plan import Application, Request
 from ansible.module_utils.rollback.postgres import names
-from ansible.module_utils.rollback.words import listed
+from ansible.module_utils.rollback.words import amount, listed
 
 MIGRATION = "migration"
+
+# Operations of a downgrade that make something which the upgrade drops again: by Alembic's names, and by their SQL.
+_MAKES = ("create_table", "add_column")
+_MAKES_SQL = re.compile(
+    r"\bCREATE\s+(\w+\s+)?TABLE\b|\bADD\s+(COLUMN\b|(?!CONSTRAINT|PRIMARY|UNIQUE|FOREIGN|CHECK|EXCLUDE|VALUE|NOT)\w)|\bSELECT\b.*\bINTO\b",
+    re.IGNORECASE | re.DOTALL,
+)
 
 _ELSE_RESTORE = "or restore the release point's backup with -e method=restore"
 
@@ -37,20 +45,24 @@ def for_migration(
     live = Census.from_dict(dict(database["census"]))
     steps = [dict(step) for step in history["path"]]
     heads = list(steps[-1]["heads"] if steps else live.alembic_heads or [])
-    salvage = names.salvage_name(request.run) if loss["losses"] else ""
+    kept = [entry for entry in loss["losses"] if entry["savable"]]
+    salvage = names.salvage_name(request.run) if kept or _makes_room_for_writes(steps) else ""
     gone = [f"{entry['schema']}.{entry['table']}" for entry in loss["losses"] if entry["kind"] == TABLE]
     to = dict.fromkeys(sorted(application.versions), str(point["version"]))
-    # What a step that was tried on a copy loses is known, whatever its script hides.
+    # What a step that was tried on a copy loses is known, whatever its script hides, unless rows were hidden from the trial too.
     tried = dict(history.get("trial") or {"steps": [], "failed": "", "back": ""})
-    seen = {entry["revision"] for entry in tried["steps"]}
+    seen = {entry["revision"] for entry in tried["steps"] if not tried.get("hidden")}
     measured = {**measured, **{f"{DOWN} {entry['revision']}": entry["seconds"] for entry in tried["steps"]}}
     unfit = [*_irreversible(steps), *([tried["failed"]] if tried["failed"] else [])]
     if not request.accept_data_loss:
-        unfit += unaccepted([step for step in steps if step["revision"] not in seen], loss)
-        unfit += [_no_way_back(tried["back"])] if tried["back"] else []
+        unfit += unaccepted([step for step in steps if step["revision"] not in seen], loss, seen)
+        unfit += [] if seen else _fillers(steps, loss, live)
+        unfit += (
+            [_no_way_back(f"tried on a copy of the database: {tried['back'].rstrip('.')}.")] if tried["back"] else []
+        )
     titles = [
         ("stop", f"Stop {application.name} {listed(application.running)}", listed(sorted(to)), "outage"),
-        *([("salvage", f"Copy what would be lost to schema {salvage}", "database", "outage")] if salvage else []),
+        *([("salvage", _salvage_title(salvage, kept), "database", "outage")] if salvage else []),
         *((f"{DOWN} {step['revision']}", _down_title(step), "app, database", "change") for step in steps),
         *_last_titles(application, to),
     ]
@@ -61,13 +73,15 @@ def for_migration(
             "direction": DOWN,
             "from": list(live.alembic_heads or []),
             "to": heads,
-            "steps": steps,
+            "steps": _foreseen(steps, history["sessions"], loss),
             "back": upwards(steps, live.alembic_heads or []),
+            "sessions": [dict(session) for session in history["sessions"]],
+            "late": late_tables(steps, loss["losses"]),
             "release": listed(application.running),
             "losses": [dict(entry) for entry in loss["losses"]],
             "salvage": salvage,
             "sql": str(history.get("sql", "")),
-            "tried": sorted(seen),
+            "tried": sorted(entry["revision"] for entry in tried["steps"]),
         },
         "warnings": _warnings(point, history, loss, database),
         "unfit": unfit,
@@ -80,16 +94,17 @@ def for_undo(
     request: Request,
     earlier: Mapping[str, Any],
     database: Mapping[str, Any],
+    since: Sequence[Mapping[str, Any]],
     application: Application,
     measured: Mapping[str, Any],
 ) -> Dict[str, Any]:
     """The plan of undo.yml for a downgrade: the same revisions upwards, then what was saved comes back.
 
-    `earlier` is the plan of that run.
+    `earlier` is the plan of that run, `since` counts what users have written after it, as database_salvage compares it.
     """
     live = Census.from_dict(dict(database["census"]))
     done = earlier["migration"]
-    left = steps_left(done["back"], done["to"], live.alembic_heads or [])
+    left = steps_left(done["back"], done["to"], [live.alembic_heads or []])
     steps, heads = [dict(step) for step in left], list(done["from"])
     salvage = done["salvage"]
     to = {host: str(version) for host, version in earlier["application"]["from"].items()}
@@ -109,13 +124,15 @@ def for_undo(
             "from": list(live.alembic_heads or []),
             "to": heads,
             "steps": steps,
-            "back": [],
+            "back": _downwards(done["steps"], steps),
+            "sessions": [dict(session) for session in database["sessions"]],
+            "late": {},
             "release": done["release"],
             "losses": list(done["losses"]),
             "salvage": salvage,
             "sql": "",
         },
-        "warnings": list(database.get("notes", [])),
+        "warnings": [*(_written_since(entry, salvage) for entry in since), *database.get("notes", [])],
         "refusals": [
             *request.refusals(),
             *plan.foreign(request, live.database, database),
@@ -135,16 +152,43 @@ def upwards(steps: Sequence[Mapping[str, Any]], start: Sequence[str]) -> List[Di
     ]
 
 
-def steps_left(steps: Sequence[Mapping[str, Any]], start: Sequence[str], now: Sequence[str]) -> List[Mapping[str, Any]]:
-    """What is left of `steps`, which begin at the heads `start`, for a database at `now`. Raises RollbackError where it is not among them."""
+def steps_left(
+    steps: Sequence[Mapping[str, Any]], start: Sequence[str], now: Sequence[Sequence[str]]
+) -> List[Mapping[str, Any]]:
+    """What is left of `steps`, which begin at the heads `start`, for version tables at `now`; the one that is furthest behind counts.
+
+    Raises RollbackError where one of them is not among the states of this way.
+    """
     states = [sorted(start), *(sorted(step["heads"]) for step in steps)]
-    if sorted(now) not in states:
-        raise RollbackError(
-            f"The database is at revision {listed(now) or 'none'}, which is not on the way of this run"
-            f" ({listed([listed(heads) or 'none' for heads in states])}).",
-            "Somebody migrated it meanwhile; look at it by hand.",
-        )
-    return list(steps[states.index(sorted(now)) :])
+    for heads in now:
+        if sorted(heads) not in states:
+            raise RollbackError(
+                f"The database is at revision {listed(heads) or 'none'}, which is not on the way of this run"
+                f" ({listed([listed(state) or 'none' for state in states])}).",
+                "Another migration ran meanwhile: bring it to one of these with the application's own Alembic.",
+            )
+    return list(steps[min(states.index(sorted(heads)) for heads in now) :])
+
+
+def steps_behind(steps: Sequence[Mapping[str, Any]], now: Sequence[str]) -> List[str]:
+    """The revisions of `steps` that a database at the heads `now` has behind it; none where it is at the end of no step."""
+    states = [sorted(step["heads"]) for step in steps]
+    behind = states.index(sorted(now)) + 1 if sorted(now) in states else 0
+    return [str(step["revision"]) for step in steps[:behind]]
+
+
+def late_tables(steps: Sequence[Mapping[str, Any]], losses: Sequence[Mapping[str, Any]]) -> Dict[str, str]:
+    """Dropped tables, as `schema.table`, that a later step of the way up wants empty, with that step's revision.
+
+    It adds a NOT NULL column without a default, which fails where there are rows. `steps` are those of the way down.
+    """
+    late: Dict[str, str] = {}
+    for step in reversed(steps):
+        for table, _ in step.get("fills", ()):
+            for entry in losses:
+                if entry["kind"] == TABLE and entry["table"] == table and entry["revision"] != step["revision"]:
+                    late[f"{entry['schema']}.{table}"] = str(step["revision"])
+    return late
 
 
 def steps_unsaid(
@@ -158,6 +202,72 @@ def steps_unsaid(
     said = {step["name"] for step in recorded if step["status"] == "done"}
     behind = migration["steps"][: states.index(sorted(now)) + 1]
     return [step for step in behind if f"{migration['direction']} {step['revision']}" not in said]
+
+
+def _downwards(down: Sequence[Mapping[str, Any]], up: Sequence[Mapping[str, Any]]) -> List[Dict[str, Any]]:
+    """The steps `up` the other way round, as Alembic is told them on the way down."""
+    applied = {step["revision"] for step in up}
+    return [
+        {name: step[name] for name in ("revision", "title", "argument", "heads")}
+        for step in down
+        if step["revision"] in applied
+    ]
+
+
+def _foreseen(
+    steps: Sequence[Mapping[str, Any]], sessions: Sequence[Mapping[str, Any]], loss: Mapping[str, Any]
+) -> List[Dict[str, Any]]:
+    """The steps, each with what it may take away (see alembic_hook.py): nothing is watched where that could not be read."""
+    known = [dict(entry) for entry in loss["losses"]]
+    watched = not loss["unresolved"]
+    return [
+        {**step, "foreseen": _of_step(step, sessions, known) if watched and step["risk"] != UNKNOWN else {}}
+        for step in steps
+    ]
+
+
+def _of_step(
+    step: Mapping[str, Any], sessions: Sequence[Mapping[str, Any]], known: Sequence[Mapping[str, Any]]
+) -> Dict[str, Any]:
+    """A step tells its losses by the names at its own beginning, which an earlier step may have changed."""
+    tables: Set[Tuple[str, str]] = set()
+    columns: Set[Tuple[str, str, str]] = set()
+    rows: Set[Tuple[str, str]] = set()
+    said = [entry for operation in step["operations"] for entry in operation["losses"]]
+    for entry in [*known, *said]:
+        for schema in [entry["schema"]] if entry["schema"] else _schemas(entry["table"], sessions, known):
+            name = (schema, entry["table"])
+            if entry["kind"] in (TABLE, ROWS):
+                tables.add(name)
+            else:
+                columns.update((schema, entry["table"], column) for column in entry["columns"])
+            rows.add(name)
+    return {
+        "tables": sorted(map(list, tables)),
+        "columns": sorted(map(list, columns)),
+        "rows": sorted(map(list, rows)),
+        "named": step["names"],
+    }
+
+
+def _schemas(table: str, sessions: Sequence[Mapping[str, Any]], known: Sequence[Mapping[str, Any]]) -> List[str]:
+    """Where a table is that a step names without schema: as it was found, or for a new name where the session makes new tables."""
+    found = sorted({entry["schema"] for entry in known if entry["table"] == table})
+    return found or sorted({session["schemas"][0] for session in sessions if session["schemas"]})
+
+
+def _fillers(steps: Sequence[Mapping[str, Any]], loss: Mapping[str, Any], live: Census) -> List[str]:
+    """Columns that the way back could not add to tables which have rows."""
+    dropped = {entry["table"] for entry in loss["losses"] if entry["kind"] == TABLE}
+    filled = {name.rpartition(".")[2].strip('"') for name, table in live.tables.items() if table.rows}
+    return [
+        _no_way_back(
+            f"revision {step['revision']} adds {table}.{column} as NOT NULL without a default, and {table} has rows."
+        )
+        for step in steps
+        for table, column in step.get("fills", ())
+        if table in filled and table not in dropped
+    ]
 
 
 def _plan(
@@ -192,6 +302,29 @@ def _last_titles(application: Application, to: Mapping[str, str]) -> List[Tuple[
         ("start", f"Start {application.name} {listed(sorted(set(to.values())))}", hosts, "change"),
         ("verify", "Verify health, revision and endpoints", f"database, {hosts}", "change"),
     ]
+
+
+def _makes_room_for_writes(steps: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether the downgrade makes, or may make, tables or columns: what users write there is lost when they go again."""
+    operations = [operation for step in steps for operation in step["operations"]]
+    return any(
+        entry["kind"] in _MAKES or entry["risk"] == UNKNOWN or _MAKES_SQL.search(entry["sql"]) for entry in operations
+    )
+
+
+def _salvage_title(salvage: str, kept: Sequence[Mapping[str, Any]]) -> str:
+    if kept:
+        return f"Copy what would be lost to schema {salvage}"
+    return f"Record the schema in {salvage}, so that an undo can tell later writes apart"
+
+
+def _written_since(entry: Mapping[str, Any], salvage: str) -> str:
+    """What happens to rows that users have written since the downgrade."""
+    table = f"{entry['schema']}.{entry['table']}"
+    wrote = f"Users have inserted, changed or deleted {amount(entry['rows'], 'row')} of {table} since the downgrade"
+    if entry["dropped"]:
+        return f"{wrote}, in a table or column that the newer schema does not have: they are kept in schema {salvage} and listed in the run's conflicts.jsonl."
+    return f"{wrote}: that stays as they wrote it, and what was saved of it is listed in the run's conflicts.jsonl."
 
 
 def _down_title(step: Mapping[str, Any]) -> str:
@@ -234,8 +367,8 @@ def _irreversible(steps: Sequence[Mapping[str, Any]]) -> List[str]:
     ]
 
 
-def unaccepted(steps: Sequence[Mapping[str, Any]], loss: Mapping[str, Any]) -> List[str]:
-    """Losses that cannot be known or kept, which somebody has to accept."""
+def unaccepted(steps: Sequence[Mapping[str, Any]], loss: Mapping[str, Any], tried: Collection[str] = ()) -> List[str]:
+    """Losses that cannot be known or kept, which somebody has to accept. What was `tried` on a copy is known."""
     unknown = [
         f"What taking back {step['revision']} loses cannot be read from it: {_why(step)}"
         for step in steps
@@ -244,14 +377,15 @@ def unaccepted(steps: Sequence[Mapping[str, Any]], loss: Mapping[str, Any]) -> L
     unkept = [
         f"{what(entry)} cannot be kept aside: {entry['reason']}" for entry in loss["losses"] if not entry["savable"]
     ]
-    if not unknown + unkept:
+    unresolved = [] if tried else list(loss["unresolved"])
+    if not unknown + unkept + unresolved:
         return []
-    return [f"{' '.join(unknown + unkept)} Accept that with -e accept_data_loss=true, {_ELSE_RESTORE}."]
+    return [f"{' '.join(unknown + unresolved + unkept)} Accept that with -e accept_data_loss=true, {_ELSE_RESTORE}."]
 
 
 def _no_way_back(error: str) -> str:
     return (
-        f"Tried on a copy of the database, the revisions could not be applied again, so undo.yml would not lead back: {error}"
+        f"The revisions could not be applied again, so undo.yml would not lead back: {error}"
         f" Accept that with -e accept_data_loss=true, {_ELSE_RESTORE}."
     )
 
@@ -274,6 +408,12 @@ def _warnings(
         f"Tried on a copy, taking back {entry['revision']} took away what its script does not show: {what(entry)}."
         for entry in history.get("unforeseen", [])
     ]
+    hidden = (history.get("trial") or {}).get("hidden", [])
+    if hidden:
+        warnings.append(
+            f"Row-level security hides rows of {listed(hidden)} from the operator's role, so the trial on a copy could not see which of"
+            " them a downgrade deletes or overwrites. Give that role BYPASSRLS to count them."
+        )
     for entry in loss["losses"]:
         if entry["dependents"]:
             warnings.append(f"{what(entry)} is used by {listed(entry['dependents'])}.")
@@ -282,4 +422,4 @@ def _warnings(
     ]
     if outside:
         warnings.append(f"Parts of {listed(outside)} run outside of a transaction: what fails there stays half done.")
-    return [*warnings, *database.get("notes", [])]
+    return [*warnings, *history.get("cautions", []), *database.get("notes", [])]

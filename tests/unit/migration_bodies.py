@@ -22,11 +22,11 @@ def body(name, text):
     return f"def {name}():\n" + textwrap.indent(textwrap.dedent(text).strip("\n"), "    ") + "\n"
 
 
-def judged(down, up=UPGRADE, above="", helpers=None):
+def judged(down, up=UPGRADE, above="", helpers=None, version_table_schema=""):
     """The StepRisk of such a downgrade; `above` stands before the functions, `helpers` are modules by path."""
     text = "\n".join([HEAD, textwrap.dedent(above), body("upgrade", up), body("downgrade", down)])
     files = {"versions/r2.py": text, **(helpers or {})}
-    tree = Tree(files, ("versions/r2.py",))
+    tree = Tree(files, ("versions/r2.py",), version_table_schema=version_table_schema)
     (script,) = scripts.parse(tree)
     return risk.judge(script, tree)
 

@@ -132,7 +132,21 @@ def test_ways_down_are_alembics(tmp_path, revisions):
     assert sorted(graph.heads) == sorted(heads)
     assert sorted(graph.bases) == sorted(theirs.get_bases())
     targets = [name for name, *_ in revisions]
-    for current, target in itertools.product(states(theirs), [*targets, "base", "-1", "-2", f"{targets[-1]}-1"]):
+    labels = [label for *_, label in revisions if label]
+    targets += [
+        targets[0][:1],
+        targets[-1][:2],
+        targets[-1][:3],
+        f"{targets[0][:3]}+1",
+        f"{targets[-1]}-1",
+        f"{targets[0]}+0",
+    ]
+    targets += [
+        form
+        for label in labels
+        for form in (label, label[:2], f"{label}@-1", f"{label[:3]}@base", f"{label}@{targets[0]}")
+    ]
+    for current, target in itertools.product(states(theirs), [*targets, "base", "base+1", "base+2", "-1", "-2"]):
         expected = way(theirs, current, target)
         found = steps_or_refusal(graph, current, target)
         if isinstance(found, str):
@@ -157,6 +171,12 @@ MERGE = [*FORK, ("eeee55", ["cccc33", "dddd44"], [], None)]
     [
         (LINE, ["cccc33"], "-1", ["cccc33"]),
         (LINE, ["cccc33"], "aaaa", ["cccc33", "bbbb22"]),
+        (LINE, ["cccc33"], "a", ["cccc33", "bbbb22"]),
+        (LINE, ["cccc33"], "aaa+1", ["cccc33"]),
+        (LINE, ["cccc33"], "base+1", ["cccc33", "bbbb22"]),
+        (LINE, ["cccc33"], "base+3", []),
+        (LINE, ["cccc33"], "mai", ["cccc33"]),
+        (LINE, ["cccc33"], "mai@base", ["cccc33", "bbbb22", "aaaa11"]),
         (LINE, ["cccc33"], "base", ["cccc33", "bbbb22", "aaaa11"]),
         (LINE, ["cccc33"], "cccc33", []),
         (LINE, ["cccc33"], "head", []),
@@ -180,7 +200,9 @@ def test_the_ways_that_people_name(tmp_path, revisions, current, target, taken):
             r"-1 is ambiguous: the database has the heads cccc33, dddd44. Say which branch",
         ),
         (LINE, ["cccc33"], "ffff", "There is no revision ffff in these migrations. Heads: cccc33."),
-        (LINE, ["cccc33"], "a", "There is no revision a"),
+        (FORK, ["cccc33", "dddd44"], "b", "Revision b is ambiguous: bbbb22, bbbb99"),
+        (FORK, ["cccc33", "dddd44"], "aaaa11+1", "Alembic cannot go down to aaaa11\\+1: Ambiguous walk"),
+        (LINE, ["cccc33"], "base+4", "Alembic cannot go down to base\\+4"),
         (FORK, ["cccc33", "dddd44"], "bbbb", "Revision bbbb is ambiguous: bbbb22, bbbb99. Say more of it."),
         (LINE, ["aaaa11"], "cccc33", "Revision cccc33 is not below aaaa11"),
         (FORK, ["cccc33"], "dddd44", "Revision dddd44 is not below cccc33"),

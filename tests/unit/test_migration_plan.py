@@ -32,6 +32,8 @@ def step(revision, heads, *operations):
         "argument": heads[0] if heads else "base",
         "risk": worst,
         "operations": list(operations),
+        "names": {"tables": [], "columns": [], "rows": []},
+        "fills": [],
     }
 
 
@@ -50,12 +52,37 @@ def loss(**changes):
 STEPS = [step("ccc", ["bbb"], operation("lossy", "drops column phone")), step("bbb", ["aaa"], operation())]
 
 
-def planned(steps=STEPS, losses=(), the_point=None, obstacles=(), app=None, disagreements=(), history=None, **asked):
+SESSION = {
+    "schemas": ["public"],
+    "translate": {},
+    "search_path": "public",
+    "role": "hunter",
+    "version_table": "alembic_version",
+}
+
+
+def planned(
+    steps=STEPS,
+    losses=(),
+    the_point=None,
+    obstacles=(),
+    app=None,
+    disagreements=(),
+    history=None,
+    unresolved=(),
+    **asked,
+):
     return migration_plan.for_migration(
         request(run=RUN, method="migration", **asked),
         (the_point or point()).as_dict(),
-        {"path": steps, "sql": "DROP TABLE x;", "disagreements": list(disagreements), **(history or {})},
-        {"losses": list(losses)},
+        {
+            "path": steps,
+            "sql": "DROP TABLE x;",
+            "disagreements": list(disagreements),
+            "sessions": [SESSION],
+            **(history or {}),
+        },
+        {"losses": list(losses), "unresolved": list(unresolved)},
         {
             "census": census(alembic_heads=["ccc"]).as_dict(),
             "where": "db1:5432",
@@ -126,12 +153,21 @@ def test_what_a_trial_has_seen_need_not_be_accepted():
     assert "1 revision down, tried on a copy" in plan.text(found)
 
 
+def test_what_a_trial_could_not_look_into_is_not_known():
+    history = tried()
+    history["trial"]["hidden"] = ["public.leads"]
+    found = planned(UNREADABLE, history=history)
+    assert "cannot be read from it" in found["refusals"][0]
+    assert any("Row-level security hides rows of public.leads" in warning for warning in found["warnings"])
+    assert found["migration"]["tried"] == ["ccc"]
+
+
 def test_what_a_trial_has_shown_forbids_the_downgrade():
     failed = "Tried on a copy of the database, revision bbb could not be taken back: a view depends on it."
     assert planned(history=tried(failed))["unfit"] == [failed]
     assert planned(history=tried(failed), accept_data_loss=True)["unfit"] == [failed]
     (no_way_back,) = planned(history=tried(back="type mood already exists"))["refusals"]
-    assert "could not be applied again, so undo.yml would not lead back: type mood already exists" in no_way_back
+    assert "so undo.yml would not lead back: tried on a copy of the database: type mood already exists." in no_way_back
     assert planned(history=tried(back="type mood already exists"), accept_data_loss=True)["refusals"] == []
 
 
@@ -167,15 +203,16 @@ def test_the_text_shows_loss_steps_locks_and_sql():
 def test_the_undo_goes_up_the_same_way_from_wherever_the_database_is():
     earlier = planned(losses=[loss()])
 
-    def undo(*heads):
+    def undo(*heads, since=()):
         database = {
             "census": census(alembic_heads=list(heads)).as_dict(),
             "where": "db1:5432",
             "obstacles": [],
             "marker": "production",
+            "sessions": [SESSION],
         }
         asked = request(run="20261122T041500Z-undo", method="undo")
-        return migration_plan.for_undo(asked, earlier, database, application(versions={"app1": "1.0.0"}), {})
+        return migration_plan.for_undo(asked, earlier, database, since, application(versions={"app1": "1.0.0"}), {})
 
     assert [entry["id"] for entry in undo("aaa")["steps"]] == [
         "stop",
@@ -189,13 +226,60 @@ def test_the_undo_goes_up_the_same_way_from_wherever_the_database_is():
     assert [entry["id"] for entry in undo("bbb")["steps"]] == ["stop", "up ccc", "bring_back", "start", "verify"]
     with pytest.raises(RollbackError, match="at revision zzz, which is not on the way of this run"):
         undo("zzz")
+    stays, dropped = undo(
+        "aaa",
+        since=[
+            {"schema": "public", "table": "leads", "rows": 3, "dropped": False},
+            {"schema": "public", "table": "notes", "rows": 1, "dropped": True},
+        ],
+    )["warnings"]
+    assert "changed or deleted 3 rows of public.leads since the downgrade: that stays" in stays
+    assert (
+        "1 row of public.notes since the downgrade, in a table or column that the newer schema does not have" in dropped
+    )
+    assert SALVAGE in dropped
+
+
+@pytest.mark.parametrize(
+    ("savable", "said"),
+    [
+        ([True], f"kept in schema {SALVAGE}"),
+        ([True, False], f"1 of 2 losses kept in schema {SALVAGE}"),
+        ([False], "nothing of what is lost is kept"),
+        ([], "nothing has to be kept aside"),
+    ],
+)
+def test_the_plan_promises_to_keep_what_can_be_kept(savable, said):
+    found = planned(losses=[loss(savable=one, reason="no key.") for one in savable])
+    assert f"revisions down, {said}" in plan.text(found)
+    assert bool(found["migration"]["salvage"]) == any(savable)
+
+
+@pytest.mark.parametrize(
+    ("changes", "makes"),
+    [
+        ({"kind": "create_table"}, True),
+        ({"kind": "add_column"}, True),
+        ({"kind": "execute", "sql": "create unlogged table x (a int)"}, True),
+        ({"kind": "execute", "sql": "ALTER TABLE x ADD y int"}, True),
+        ({"kind": "execute", "sql": "SELECT *\nINTO x FROM y"}, True),
+        ({"kind": "execute", "sql": "ALTER TABLE x ADD CONSTRAINT c CHECK (true)"}, False),
+        ({"kind": "execute", "sql": "INSERT INTO x VALUES (1)"}, False),
+        ({"kind": "drop_index"}, False),
+    ],
+)
+def test_a_downgrade_that_makes_places_for_writes_records_the_schema_before(changes, makes):
+    found = planned([step("ccc", ["aaa"], operation(**changes))])
+    assert found["migration"]["salvage"] == (SALVAGE if makes else "")
+    assert ("salvage" in [entry["id"] for entry in found["steps"]]) == makes
+    assert "nothing has to be kept aside" in plan.text(found)
 
 
 @pytest.mark.parametrize(
     ("now", "left"), [(["ccc"], ["ccc", "bbb"]), (["bbb"], ["bbb"]), (["aaa"], [])], ids=["begin", "middle", "end"]
 )
 def test_a_run_that_was_cut_off_goes_on_from_where_the_database_is(now, left):
-    assert [entry["revision"] for entry in migration_plan.steps_left(STEPS, ["ccc"], now)] == left
+    assert [entry["revision"] for entry in migration_plan.steps_left(STEPS, ["ccc"], [now])] == left
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,25 @@ import pytest
 from migration_bodies import judged, losses, words
 
 FOUND = {
+    "a decorator": ("def at_once(f):\n    f()\n    return f\n@at_once\ndef gone():\n    op.drop_table('t')", ("t",)),
+    "a wrapper": (
+        "def twice(f):\n    def inner(name):\n        f(name)\n        f(name + 'u')\n    return inner\n"
+        "@twice\ndef gone(name):\n    op.drop_table(name)\ngone('t')",
+        ("t", "tu"),
+    ),
+    "a hook": ("@sa.event.listens_for(op.get_bind(), 'commit')\ndef gone(conn):\n    op.drop_table('t')", ("t",)),
+    "a module by its name": ("import importlib\nimportlib.import_module('versions.r1').downgrade()", ("t",)),
+    "a module of a package without __init__.py": ("import versions.r1\nversions.r1.downgrade()", ("t",)),
+    "a module beside it": ("import importlib\nimportlib.import_module('.r1').downgrade()", ("t",)),
+    "a file": (
+        "import importlib.util, os\nspec = importlib.util.spec_from_file_location('x', os.path.join(os.path.dirname(__file__), 'r1.py'))\n"
+        "earlier = importlib.util.module_from_spec(spec)\nspec.loader.exec_module(earlier)\nearlier.downgrade()",
+        ("t",),
+    ),
+    "a function by its name": ("getattr(op, 'drop_table')('t')", ("t",)),
+    "several at once": ("op.get_bind().connection.cursor().executemany('DROP TABLE t', [])", ("t",)),
+    "a statement that runs itself": ("sa.text('DROP TABLE t').execute()", ("t",)),
+    "what a session reads back": ("orm.Session(op.get_bind()).scalars(sa.text('DROP TABLE t'))", ("t",)),
     "as often as a condition holds": (
         "n = 0\nwhile n < 3:\n    op.drop_table(f't{n}')\n    n += 1",
         ("t0", "t1", "t2"),
@@ -35,6 +54,24 @@ FOUND = {
     "a connection of its own": ("import psycopg\npsycopg.connect('').cursor().execute('DROP TABLE t')", ("t",)),
 }
 HIDDEN = {
+    "what is entered": "from elsewhere import dropping\nwith dropping('t'):\n    pass",
+    "what the downgrade returns": "from elsewhere import cleanup\nreturn cleanup()",
+    "a module that is not the project's": "import importlib\nimportlib.import_module('acme.drop').downgrade()",
+    "a module of an unknown name": "import importlib, os\nimportlib.import_module(os.environ['X']).downgrade()",
+    "a file that is not there": (
+        "import importlib.util\nspec = importlib.util.spec_from_file_location('x', 'gone.py')\n"
+        "importlib.util.module_from_spec(spec).downgrade()"
+    ),
+    "a module that is loaded already": "import sys\nsys.modules['acme'].drop_notes()",
+    "a function of an unknown name": "import os\ngetattr(op, os.environ['X'])('t')",
+    "one of several functions": "import os\n{'a': print, 'b': op.drop_table}[os.environ['X']]('t')",
+    "a function that is not known, for each": "from elsewhere import STEPS\n[step() for step in STEPS]",
+    "a function that is not known, after a helper": "def name():\n    print('x')\nfrom elsewhere import gone\ngone(name())",
+    "a procedure": "op.get_bind().connection.cursor().callproc('gone')",
+    "the driver's own way": "op.get_bind().connection.cursor().copy_from(None, 't')",
+    "the connection's own way": "op.get_bind().drop_everything()",
+    "a path that is run": "import runpy\nresult = runpy.run_path('gone.py')",
+    "an operation with options that are not known": "import os\nop.drop_table('t', **os.environ)",
     "until the database says so": "n = 0\nwhile op.get_bind().scalar('SELECT 1'):\n    op.drop_table(f't{n}')\n    n += 1",
     "until the database breaks it": (
         "n = 0\nwhile True:\n    op.drop_table(f't{n}')\n    n += 1\n    if op.get_bind().scalar('SELECT 1'):\n        break"
@@ -57,6 +94,10 @@ HIDDEN = {
     "another package": "from elsewhere import cleanup\ncleanup()",
 }
 HARMLESS = {
+    "rows": "rows = op.get_bind().execute(sa.text('SELECT 1'))\nfor row in rows:\n    row.items()\nrows.close()",
+    "a logger of its own": "import logging\nlogger = logging.getLogger('x')\nlogger.handlers[0].setLevel(1)",
+    "a list that is not known": "import os\nnames = os.environ['X'].split(',')\nnames.append('a')",
+    "a file": "import os\nwith open('x') as file:\n    file.write('y')",
     "logging": "import logging\nlogging.getLogger('x').info('gone')\nlogging.warning('gone')",
     "time": "import time\ntime.sleep(1)",
     "another package's value": "from elsewhere import setting\nlimit = setting('x')",
@@ -69,8 +110,11 @@ HARMLESS = {
 }
 
 
+EARLIER = {"versions/r1.py": "from alembic import op\n\ndef downgrade():\n    op.drop_table('t')\n"}
+
+
 def with_an_index(down):
-    return judged(f'op.drop_index("ix")\n{down}')
+    return judged(f'op.drop_index("ix")\n{down}', helpers=EARLIER)
 
 
 @pytest.mark.parametrize(("down", "tables"), FOUND.values(), ids=FOUND)

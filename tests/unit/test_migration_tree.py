@@ -12,6 +12,7 @@ from alembic.config import Config
 from alembic.script import ScriptDirectory
 from ansible.module_utils.testing import patch_module_args
 
+from ansible.module_utils.rollback import sealed
 from ansible.module_utils.rollback.errors import RollbackError
 from ansible.module_utils.rollback.migrations import scripts, sources, tree
 
@@ -274,7 +275,30 @@ def test_the_modules_fetch_a_history_and_find_the_way(project, run):
         "The script takes away table of t_aaaa11, which its SQL does not show: it may depend on what the database holds."
     ]
     assert [step["demands"] for step in found["path"]] == [[], []]
+    assert [step["fills"] for step in found["path"]] == [[], []]
     assert not project.mark.exists()
+
+
+def test_secrets_that_occur_in_the_sql_change_neither_losses_nor_the_comparison(project, run, monkeypatch):
+    """Compared is what Alembic wrote; masked is what is shown of it."""
+    monkeypatch.setattr(sealed, "_secrets", set())
+    monkeypatch.setattr(sealed, "_open", [])
+    fetched = run(alembic_tree, path=str(project.directory))
+    secrets = {"SECRET_KEY": "t_bbbb22", "API_TOKEN": "bbbb22", "PYTHONUNBUFFERED": "1", "DB_PASSWORD": "b"}
+    text = "-- Running downgrade bbbb22 -> aaaa11\nDROP TABLE t_bbbb22;\nDROP TABLE t_aaaa11;\n"
+    plain = run(alembic_history, tree=fetched["tree"], current=["bbbb22"], target="base", sql=sealed.seal(text))
+    found = run(
+        alembic_history,
+        tree=fetched["tree"],
+        current=["bbbb22"],
+        target="base",
+        sql=sealed.seal(text),
+        environment_variables=sealed.sealed(secrets, every=True),
+    )
+    assert [line for line in plain["sql"].splitlines() if line] == text.splitlines()
+    assert found["disagreements"] == plain["disagreements"] == []
+    assert (found["path"], found["losses"]) == (plain["path"], plain["losses"])
+    assert "DROP TABLE t_aaaa11;" in found["sql"]
 
 
 @pytest.mark.parametrize(

@@ -88,6 +88,10 @@ def _add_column(given: Given) -> List[str]:
 
 
 def _create_table(given: Given) -> List[str]:
+    called = [part.name for part in given.rest if isinstance(part, Column) and isinstance(part.name, str)]
+    twice = [name for place, name in enumerate(called) if name in called[:place] and MARK not in name]
+    if twice:
+        raise NeverRuns(f"create_table is given the column {twice[0]} twice, which SQLAlchemy fails on")
     columns = [column_sql(part) for part in given.rest if isinstance(part, Column)]
     columns += [part.sql for part in given.rest if isinstance(part, Constraint) and part.sql]
     fresh = "TEMPORARY " if "TEMPORARY" in (given.get("prefixes") or ()) else ""
@@ -222,6 +226,9 @@ def sql_of(name: str, args: Sequence[Any], options: Mapping[str, Any], batch: Op
     """The statements that `op.<name>(…)` runs, within `batch` if there is one. Raises NeverRuns."""
     names, render = _OPERATIONS[name]
     values: Dict[str, Any] = dict(options)
+    if values.pop("**", None) is not None:
+        # The schema may be among the options that are not known.
+        values.setdefault("schema", UNKNOWN_VALUE)
     if batch is not None:
         names = tuple(part for part in names if part not in _TABLES)
         for table in _TABLES:

@@ -73,7 +73,7 @@ def _of_class(owner: Class, name: str) -> Any:
     if isinstance(found, (Column, Unknown)) and owner.find("__tablename__") is not None and not name.startswith("_"):
         return column_of(sqlalchemy_values.table_of(owner), name)
     if found is not None and owner.is_enum and not isinstance(found, Function):
-        return Member(name, found)
+        return Member(name, found, owner.is_text)
     return Method(owner, name) if found is None or isinstance(found, Function) else found
 
 

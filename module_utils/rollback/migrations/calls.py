@@ -9,19 +9,28 @@ from typing import Any, Dict, List, Optional, Sequence
 
 from ansible.module_utils.rollback.migrations import alembic_operations, python_values, sqlalchemy_values
 from ansible.module_utils.rollback.migrations.attributes import attribute
+from ansible.module_utils.rollback.migrations.evaluator import derived, harmless
 from ansible.module_utils.rollback.migrations.object_calls import ObjectCaller
+from ansible.module_utils.rollback.migrations.reach import file_named
 from ansible.module_utils.rollback.migrations.sql_statement import MARK
+from ansible.module_utils.rollback.migrations.sqlalchemy_values import REST
 from ansible.module_utils.rollback.migrations.values import (
+    HARMLESS_VALUE,
     UNKNOWN_VALUE,
     Batch,
     Class,
+    Column,
     Connection,
     Context,
+    Dialect,
     External,
     Function,
     Instance,
+    Items,
     Metadata,
     Method,
+    Module,
+    Parent,
     Query,
     Reflection,
     Session,
@@ -45,7 +54,7 @@ _LEADS = {
     "__enter__",
     "begin_transaction",
 }
-_COPIES = {"list", "tuple", "set", "dict", "sorted", "reversed", "enumerate", "zip", "iter"}
+_COPIES = {"list", "tuple", "set", "frozenset", "dict", "sorted", "reversed", "enumerate", "zip"}
 _ENDS = {"exit", "quit", "_exit"}
 _SESSION = "sqlalchemy.orm.Session."
 # Python's ways to run what it puts together, or to find a function by its name.
@@ -60,14 +69,29 @@ _REACHES_OUT = (
     "alembic.command.",
     "threading.",
     "multiprocessing.",
+    "concurrent.",
+    "runpy.",
+    "ctypes.",
+    "pty.",
+    "os.posix_spawn",
+    "asyncio.create_subprocess",
 )
-# Libraries that are called for their own effect, which is not in the database.
-_HARMLESS = {
-    "abc", "argparse", "asyncio", "atexit", "builtins", "click", "collections", "contextlib", "copy", "csv", "datetime",
-    "decimal", "enum", "functools", "gc", "hashlib", "inspect", "io", "itertools", "json", "locale", "logging", "loguru",
-    "math", "operator", "os", "pathlib", "pprint", "random", "re", "rich", "secrets", "shutil", "signal", "statistics",
-    "string", "structlog", "sys", "tempfile", "textwrap", "time", "traceback", "tqdm", "typer", "types", "typing", "uuid",
-    "warnings", "zoneinfo",
+# Functions of Python's own that change what they are given.
+_SHUFFLING = ("random.shuffle", "heapq.", "bisect.insort", "operator.")
+# Decorators by which a function is called when something happens.
+HOOKS = ("listens_for", "register", "listen")
+# Methods of something unknown that do not reach a database: those of lists, loggers and files, and what Python calls itself.
+_QUIET = re.compile(
+    r"__\w+__|append|extend|sort|reverse|setdefault|pop|popitem|debug|info|warn(ing)?|error|exception|critical|log|print"
+    r"|echo|close|fetch(all|one|many)|set_description"
+)
+# Methods of a connection or session that read, or steer a transaction.
+_STEERING = {
+    "close", "commit", "rollback", "flush", "begin", "begin_nested", "expire", "expire_all", "expunge", "expunge_all",
+    "refresh", "detach", "invalidate", "dispose", "in_transaction", "in_nested_transaction", "get_isolation_level",
+    "set_isolation_level", "get_execution_options", "prepare", "enable_relationship_loading", "fetchall", "fetchone",
+    "fetchmany", "mogrify", "get_transaction", "get_nested_transaction", "has_table", "configure", "get_x_argument", "remove",
+    "is_transactional_ddl", "add", "get", "set", "info", "all",
 }  # fmt: skip
 
 
@@ -85,8 +109,8 @@ class Raised(Exception):
 class Caller(ObjectCaller):
     """Calls. Statements are the interpreter's part."""
 
-    # The call that is a statement by itself: made for its effect, since nobody takes its result.
-    statement_call: Optional[ast.expr] = None
+    # The calls of a statement that is nothing but calls: made for their effect, since their results go nowhere.
+    effects: Sequence[ast.AST] = ()
 
     @abstractmethod
     def run(self, function: Function, args: Sequence[Any], options: Dict[str, Any]) -> Any:
@@ -113,7 +137,20 @@ class Caller(ObjectCaller):
         if isinstance(function, (TableValue, SqlType, Sql)):
             return function
         self._handed("a function that cannot be found", args, options)
-        return UNKNOWN_VALUE
+        self._may_change(function, args, options)
+        if self._is_effect(node) and not harmless(function):
+            self.recorder.unread("Calls a function that cannot be found")
+        return derived(function)
+
+    def _may_change(self, function: Any, args: Sequence[Any], options: Dict[str, Any]) -> None:
+        """Whatever is called without being read may change the lists and such that it gets."""
+        path = function.path if isinstance(function, External) else ""
+        if path.startswith(_SHUFFLING) or not (harmless(function) or _LOGS.search(path)):
+            for given in (*args, *options.values()):
+                self.opened(given)
+
+    def _is_effect(self, node: Optional[ast.Call]) -> bool:
+        return node is not None and any(node is effect for effect in self.effects)
 
     def _handed(self, to: str, args: Sequence[Any], options: Dict[str, Any]) -> None:
         """Whoever gets the connection may do anything with it, and whoever gets a function may call it, with anything."""
@@ -133,6 +170,10 @@ class Caller(ObjectCaller):
     def perhaps(self, function: Function) -> None:
         """A call that somebody else may make, with arguments that nobody here knows."""
 
+    @abstractmethod
+    def parent(self, args: Sequence[Any]) -> Any:
+        """What `super(*args)` is in the function that is running."""
+
     def _external(self, function: External, args: List[Any], options: Dict[str, Any], node: Optional[ast.Call]) -> Any:
         path = function.path
         if path.startswith("alembic.op."):
@@ -150,21 +191,43 @@ class Caller(ObjectCaller):
             return Context()
         if path == "builtins.getattr" and len(args) > 1 and isinstance(args[1], str):
             return attribute(args[0], args[1], self.lookup)
-        if path.startswith("builtins.") and any(id(arg) in self.open for arg in args) and function.name not in _COPIES:
-            return UNKNOWN_VALUE
+        if path == "builtins.super":
+            return self.parent(args)
+        if path == "importlib.import_module" and args and self.settled(args[0]):
+            return self.loaded(str(args[0]))
+        if path == "importlib.util.spec_from_file_location" and node is not None:
+            return self.loaded_from(file_named(node))
+        if path == "importlib.util.module_from_spec" and args and isinstance(args[0], Module):
+            return args[0]
+        if function.name == "exec_module" and len(args) == 1 and isinstance(args[0], Module):
+            return None
         if path.startswith("builtins.") and function.name not in _ENDS:
-            return self._builtin(function.name, args, options)
+            found = self._builtin(function.name, args, options)
+            return derived(function) if found is UNKNOWN_VALUE else found
         if function.name in _ENDS and path.split(".")[0] in ("builtins", "sys", "os"):
             raise Raised("Ends the program on purpose", self.recorder.path, self.recorder.line)
-        found = sqlalchemy_values.call(path, args, options)
+        try:
+            found = sqlalchemy_values.call(path, args, options)
+        except sqlalchemy_values.NeverMade as error:
+            raise Raised(f"Can never run: {error}", self.recorder.path, self.recorder.line) from error
         if found is UNKNOWN_VALUE and path.startswith(_REACHES_OUT):
             self.recorder.unread(f"Calls {path}")
         elif found is UNKNOWN_VALUE and not path.startswith(("sqlalchemy", "alembic")):
             self._handed(path, args, options)
-            harmless = path.split(".")[0] in _HARMLESS or _LOGS.search(path)
-            if node is not None and node is self.statement_call and not harmless:
+            self._may_change(function, args, options)
+            quiet = harmless(function) or _LOGS.search(path)
+            if self._is_effect(node) and not quiet:
                 self.recorder.unread(f"Calls {path} of another package")
+            return HARMLESS_VALUE if quiet else found
         return found
+
+    @abstractmethod
+    def loaded(self, name: str) -> Any:
+        """The module that `import_module` yields."""
+
+    @abstractmethod
+    def loaded_from(self, file: str) -> Any:
+        """The module in a file that is named relative to that of the running code."""
 
     def _builtin(self, name: str, args: List[Any], options: Dict[str, Any]) -> Any:
         """A function of Python's own. What it calls by itself is called as often as it would."""
@@ -174,11 +237,37 @@ class Caller(ObjectCaller):
         if name == "setattr" and args:
             self.changes(args[0])
         items = self.iterated(args[1]) if name in ("map", "filter") and len(args) == 2 else None
-        if items is not None:
+        if items is not None and id(args[1]) not in self.open:
             results = [self.call(args[0], [item], {}, None) for item in items]
-            return results if name == "map" else UNKNOWN_VALUE
+            if name == "filter":
+                return UNKNOWN_VALUE
+            return results or self.opened(results)
+        if items is not None:
+            with self.perhaps_done():
+                results = [self.call(args[0], [item], {}, None) for item in items]
+            return self.opened(results) if name == "map" else UNKNOWN_VALUE
         self._handed(name, args, options)
-        return python_values.call_builtin(name, args, options)
+        if name == "bool" and len(args) == 1:
+            known = self.held(args[0])
+            return UNKNOWN_VALUE if known is None else known
+        if REST in options:
+            return UNKNOWN_VALUE
+        if name not in _COPIES:
+            return python_values.call_builtin(name, list(map(self.closed, args)), options, self.settled)
+        found = python_values.call_builtin(name, args, options, self.settled)
+        unordered = any(isinstance(arg, Items) and len(arg) > 1 for arg in args) and name not in (
+            "sorted",
+            "set",
+            "frozenset",
+        )
+        partly = any(id(arg) in self.open for arg in args) or (
+            name in ("set", "frozenset", "dict")
+            and not isinstance(found, Unknown)
+            and not all(map(self.settled, found))
+        )
+        # What only yields is true in Python even where it yields nothing.
+        hollow = name in ("enumerate", "zip", "reversed") and found == []
+        return self.opened(found) if partly or unordered or hollow else found
 
     def _operation(self, name: str, args: List[Any], options: Dict[str, Any], node: Optional[ast.Call]) -> Any:
         """`op.<name>(…)`."""
@@ -213,13 +302,19 @@ class Caller(ObjectCaller):
             table, column = (
                 (batch.table, args[:1]) if batch else (args[0] if args else options.get("table_name"), args[1:2])
             )
-            known = sqlalchemy_values.type_of(options["existing_type"]).sql
+            kind = sqlalchemy_values.type_of(options["existing_type"])
+            recorder.enum_before(kind)
+            known = kind.sql
             schema = batch.schema if batch else options.get("schema")
             where = column[0] if column else options.get("column_name")
             if isinstance(table, str) and isinstance(where, str):
                 recorder.type_before(schema if isinstance(schema, str) else None, table, where, known)
         if name == "alter_column" and options.get("type_") is not None:
             options = {**options, "type_": sqlalchemy_values.type_of(options["type_"])}
+            recorder.enum_before(options["type_"])
+        for part in args:
+            if isinstance(part, Column) and part.type is not None:
+                recorder.enum_before(sqlalchemy_values.type_of(part.type))
         try:
             statements = alembic_operations.sql_of(name, args, options, batch)
         except alembic_operations.NeverRuns as error:
@@ -235,6 +330,8 @@ class Caller(ObjectCaller):
             return Connection() if name == "get_bind" else Context()
         if name == "execute":
             return self.execute(args[0] if args else UNKNOWN_VALUE, "execute", node)
+        if self._is_effect(node) and name not in _STEERING:
+            self.recorder.unread(f"Calls context.{name}")
         return UNKNOWN_VALUE
 
     def execute(self, what: Any, kind: str, node: Optional[ast.Call]) -> Any:
@@ -253,9 +350,9 @@ class Caller(ObjectCaller):
                 self.recorder.unread("Runs SQL that it puts together while it runs")
             elif text.strip():
                 self.recorder.sql(text, kind, _where(node, text))
-        elif not isinstance(what, (External, Unknown)) or what is UNKNOWN_VALUE:
+        elif not isinstance(what, External):
             self.recorder.unread("Runs SQL that it puts together while it runs")
-        return UNKNOWN_VALUE
+        return HARMLESS_VALUE
 
     def _method(self, method: Method, args: List[Any], options: Dict[str, Any], node: Optional[ast.Call]) -> Any:
         owner, name = method.owner, method.name
@@ -267,6 +364,8 @@ class Caller(ObjectCaller):
             return self._of_context(name, args, node)
         if isinstance(owner, Session):
             return self.session(owner, name, args, options, node)
+        if isinstance(owner, (Query, Sql)) and name == "execute":
+            return self.execute(owner, "execute", node)  # on the engine that its metadata is bound to
         if isinstance(owner, Query):
             return self.query(owner, name, args, options)
         if isinstance(owner, TableValue):
@@ -276,7 +375,7 @@ class Caller(ObjectCaller):
         if isinstance(owner, Sql):
             return sqlalchemy_values.sql_method(owner, name, args)
         if isinstance(owner, Reflection):
-            return UNKNOWN_VALUE
+            return HARMLESS_VALUE
         if name in ("drop_all", "create_all"):
             return self.all_tables(owner, name, options)
         if isinstance(owner, Metadata):
@@ -289,7 +388,16 @@ class Caller(ObjectCaller):
                 return self.run(function, [*_bound_to(function, owner, kind), *args], options)
             self._handed(f"{kind.name}.{name}", args, options)
             return UNKNOWN_VALUE
-        if isinstance(owner, (Unknown, Method)):
+        if isinstance(owner, Parent):
+            function, below = owner.find(name), owner.owner
+            if isinstance(function, Function):
+                kind = below.of if isinstance(below, Instance) else below
+                return self.run(function, [*_bound_to(function, below, kind), *args], options)
+            self._handed(f"super().{name}", args, options)
+            return UNKNOWN_VALUE
+        if isinstance(owner, Dialect) and name.startswith(("has_", "get_")):
+            return HARMLESS_VALUE  # it reads the catalogue
+        if isinstance(owner, (Unknown, Method, Dialect)):
             if (
                 name in ("execute", "executemany", "exec_driver_sql")
                 and args
@@ -297,11 +405,32 @@ class Caller(ObjectCaller):
             ):
                 return self.execute(args[0], "execute", node)  # a connection of its own
             self._handed(f"a method named {name}", args, options)
+            self._may_change(owner, args, options)
+            if self._is_effect(node) and not harmless(owner) and not _QUIET.fullmatch(name):
+                self.recorder.unread(f"Calls a method named {name} of something that only the running migration knows")
+            return derived(owner)
+        return self._of_python(owner, name, args, options)
+
+    def _of_python(self, owner: Any, name: str, args: List[Any], options: Dict[str, Any]) -> Any:
+        """A method of a plain value. A list, set or dict that changes in a way that is not known is open from then on."""
+        if isinstance(owner, str):
+            return python_values.call_method(owner, name, list(map(self.closed, args)), options, self.settled)
+        if isinstance(owner, Items) and name in ("intersection", "difference") and not all(map(self.settled, args)):
+            return self.opened(Items(owner))
+        partly = id(owner) in self.open or REST in options
+        if name in python_values.CHANGING and isinstance(owner, (list, dict)):
+            given = [*args, *options.values()]
+            unclear = any(id(arg) in self.open or not python_values.readable(arg) for arg in given)
+            if self.uncertain or unclear or partly:
+                self.opened(owner)
+        if partly and name not in python_values.CHANGING and name not in ("items", "keys", "values", "copy"):
             return UNKNOWN_VALUE
-        changes = name in python_values.CHANGING and isinstance(owner, (list, dict, set))
-        if changes and (self.uncertain or not all(map(python_values.readable, args))):
-            self.open[id(owner)] = owner
-        return python_values.call_method(owner, name, args, options)
+        found = python_values.call_method(owner, name, args, options, self.settled)
+        if isinstance(found, Unknown) and name in python_values.CHANGING:
+            self.opened(owner)
+        if isinstance(owner, dict) and not all(map(self.settled, owner)):
+            self.opened(owner)
+        return self.opened(found) if partly and found is not owner else found
 
     def _in_batch(
         self, batch: Batch, name: str, args: List[Any], options: Dict[str, Any], node: Optional[ast.Call]
@@ -326,13 +455,17 @@ class Caller(ObjectCaller):
             return self.call(args[0], [Connection(), *args[1:]], options, None)
         if name in ("cursor", "raw_connection"):
             return Session()
-        return UNKNOWN_VALUE
+        if self._is_effect(node) and name not in _STEERING and not name.startswith("__"):
+            self.recorder.unread(f"Calls {name} on the connection")
+        return HARMLESS_VALUE
 
     def _of_context(self, name: str, args: List[Any], node: Optional[ast.Call]) -> Any:
         if name in ("begin_transaction", "autocommit_block"):
             return External(f"alembic.context.{name}")
         if name == "execute":
             return self.execute(args[0] if args else UNKNOWN_VALUE, "execute", node)
+        if self._is_effect(node) and name not in _STEERING and not name.startswith("__"):
+            self.recorder.unread(f"Calls {name} on Alembic's context")
         return UNKNOWN_VALUE
 
     def _object(self, kind: Class, args: List[Any], options: Dict[str, Any]) -> Any:

@@ -69,6 +69,37 @@ def read_type(node: Any) -> Type:
     return Type(name, () if name == "interval" else numbers, bool(node.arrayBounds), builtin)
 
 
+# Casts that PostgreSQL makes in an assignment, beside those within a kind and those to text; the others need a USING.
+_KINDS = (
+    {*_NUMBERS},
+    {"varchar", "text", "bpchar", "name"},
+    {"date", *_TIMES},
+    {*_DOCUMENTS},
+    {"inet", "cidr"},
+    {"time", "timetz"},
+)
+_ASSIGNED = {
+    *((old, new) for old in _TIMES for new in ("time",)),
+    ("timestamptz", "timetz"),
+    ("time", "interval"),
+    ("interval", "time"),
+}
+# Types of which every cast is known here.
+_FIXED = {name for kind in _KINDS for name in kind} | {"bool", "bytea", "uuid", "macaddr", "interval"}
+
+
+def refuses(old: Type, new: Type, is_enum: bool) -> bool:
+    """Whether PostgreSQL never converts `old` into `new` without USING. `is_enum`: the new type is known to be an enum."""
+    if old == new or old.name not in _FIXED or not old.builtin or not (is_enum or (new.builtin and new.name in _FIXED)):
+        return False
+    if not is_enum and new.name in _KINDS[1] and (old.array or not new.array):
+        return False
+    if old.array != new.array:
+        return True
+    fits = any({old.name, new.name} <= kind for kind in _KINDS) or (old.name, new.name) in _ASSIGNED
+    return is_enum or not (fits or old.name == new.name)
+
+
 def change(old: Optional[Type], new: Type, cast: bool = False) -> Change:
     """What `ALTER COLUMN … TYPE new` does, without USING, or with a plain `cast` in it, which cuts what does not fit."""
     if old is None:

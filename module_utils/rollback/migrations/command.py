@@ -1,11 +1,12 @@
-"""Runs the application's own Alembic where the application is, under limits that PostgreSQL keeps.
+"""Runs the application's own Alembic where the application is, with our hook around it (see alembic_hook.py).
 
-The limits travel in PGOPTIONS, which every driver on libpq obeys (psycopg, psycopg2). They need no change to the
-application, and end with its connection.
+The hook sets the limits on the connection that env.py has made, whatever driver and URL that has. It needs no change to the
+application, and ends with its process.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import signal
@@ -15,6 +16,8 @@ from typing import Any, Dict, List, Mapping, Sequence, Tuple
 
 from ansible.module_utils.rollback import sealed
 from ansible.module_utils.rollback.errors import RollbackError
+from ansible.module_utils.rollback.migrations import hooked
+from ansible.module_utils.rollback.migrations.alembic_hook import MARK
 
 # How a command ended. Only a lock that was not to be had in time is worth another try.
 DONE, LOCK_TIMEOUT, FAILED = "done", "lock_timeout", "failed"
@@ -77,14 +80,21 @@ class Limits:
     statement_s: float = 600.0
     command_s: float = 1800.0
 
-    def options(self, read_only: bool) -> str:
-        said = [f"lock_timeout={int(self.lock_s * 1000)}", f"statement_timeout={int(self.statement_s * 1000)}"]
-        return " ".join(f"-c {setting}" for setting in said + ["default_transaction_read_only=on"] * read_only)
+    def settings(self, name: str) -> Dict[str, str]:
+        """The same as settings of a session that is called `name`."""
+        return {
+            "lock_timeout": f"{int(self.lock_s * 1000)}ms",
+            "statement_timeout": f"{int(self.statement_s * 1000)}ms",
+            "application_name": re.sub(r"[^\w .:-]", "", name),
+        }
 
 
 @dataclass(frozen=True)
 class Ended:
-    """`outcome` is one of DONE, LOCK_TIMEOUT and FAILED; `sentence` says why where it is not DONE."""
+    """`outcome` is one of DONE, LOCK_TIMEOUT and FAILED; `sentence` says why where it is not DONE.
+
+    `output` is what the command wrote, byte for byte: names and SQL are read from it. Only what is shown is redacted.
+    """
 
     outcome: str
     sentence: str = ""
@@ -96,7 +106,7 @@ class Ended:
         return {
             "outcome": self.outcome,
             "sentence": self.sentence,
-            "output": self.output,
+            "output": sealed.redacted(self.output),
             "exit_code": self.exit_code,  # `rc` would make Ansible call it a failure
             "argv": self.argv,
         }
@@ -108,18 +118,16 @@ def run(
     arguments: Sequence[str],
     environment: Mapping[str, str],
     limits: Limits,
-    read_only: bool = False,
+    task: Mapping[str, Any],
 ) -> Ended:
-    """Run `alembic` with `arguments`. `read_only` makes PostgreSQL refuse whatever the application tries to write.
+    """Run `alembic` with `arguments`; `task` is what alembic_hook.py is to do there.
 
-    Raises RollbackError where the command is not there.
+    Raises RollbackError where the command is not there, or is no program of Python.
     """
     command = [*alembic, *arguments]
-    given = {
-        **environment,
-        "PGOPTIONS": " ".join(filter(None, [environment.get("PGOPTIONS"), limits.options(read_only)])),
-    }
-    argv = place.argv(command, given)
+    short = place.kind == POD
+    given = {**environment, **(hooked.environment(task) if short else {})}
+    argv = place.argv(hooked.short_command(command) if short else hooked.command(command, task), given)
     try:
         process = subprocess.Popen(
             argv,
@@ -144,20 +152,35 @@ def run(
         os.killpg(process.pid, signal.SIGKILL)
         process.communicate()
         said = f"{' '.join(command)} did not end within {limits.command_s:g} s and was killed; what it began may still run in the database."
-        return Ended(FAILED, said, exit_code=-signal.SIGKILL, argv=argv)
+        return Ended(FAILED, said, exit_code=-signal.SIGKILL, argv=place.argv(command, {}))
     except BaseException:
         # Whoever ends this module must not leave a migration behind that nobody watches.
         os.killpg(process.pid, signal.SIGTERM)
         raise
-    return judged(process.returncode, output, errors, argv)
+    unhooked = hooked.NO_PYTHON.search(errors) if process.returncode else None
+    if unhooked:
+        raise RollbackError(
+            f"Alembic cannot be run: {unhooked.group(1)}.",
+            "Let alembic_downgrade_command call its Python, such as [/srv/app/venv/bin/python, -m, alembic].",
+        )
+    return judged(process.returncode, output, errors, place.argv(command, {}))
+
+
+def sessions(output: str) -> List[Dict[str, Any]]:
+    """What the hook reported of each session that env.py would migrate with, in its order."""
+    return [json.loads(line[len(MARK) :]) for line in output.splitlines() if line.startswith(MARK)]
+
+
+# By the drivers' names for SQLSTATE 55P03: PostgreSQL's own words are in the language of lc_messages.
+_LOCK_TIMEOUT = re.compile(r"\bLockNotAvailable(Error)?\b|\b55P03\b|due to lock timeout")
 
 
 def judged(rc: int, output: str, errors: str, argv: List[str]) -> Ended:
     """How a command ended, from its exit code and what it said."""
-    output, said = sealed.redacted(output, keep_names=True), sealed.redacted(cause(errors or output))
+    said = sealed.redacted(cause(errors or output))
     if rc == 0:
         return Ended(DONE, "", output, rc, argv)
-    if "due to lock timeout" in errors:
+    if _LOCK_TIMEOUT.search(errors):
         return Ended(LOCK_TIMEOUT, said, output, rc, argv)
     return Ended(FAILED, said, output, rc, argv)
 

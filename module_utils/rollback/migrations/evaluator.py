@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 from abc import ABC, abstractmethod
+from contextlib import contextmanager
 from typing import Any, Callable, Dict, Iterator, List, Optional, Tuple
 
 from ansible.module_utils.rollback.migrations import python_values, sqlalchemy_values
@@ -11,14 +12,21 @@ from ansible.module_utils.rollback.migrations.attributes import attribute, colum
 from ansible.module_utils.rollback.migrations.modules import Modules
 from ansible.module_utils.rollback.migrations.recorder import Recorder
 from ansible.module_utils.rollback.migrations.sql_statement import MARK
+from ansible.module_utils.rollback.migrations.sqlalchemy_values import REST
 from ansible.module_utils.rollback.migrations.values import (
+    FALSY_VALUE,
+    HARMLESS_VALUE,
+    TRUTHY_VALUE,
     UNKNOWN_VALUE,
     Class,
     Column,
     Columns,
     Connection,
+    Context,
+    External,
     Function,
     Instance,
+    Items,
     Member,
     Metadata,
     Method,
@@ -26,6 +34,7 @@ from ansible.module_utils.rollback.migrations.values import (
     Scope,
     Sql,
     TableValue,
+    Told,
     Unknown,
     expression,
 )
@@ -79,6 +88,37 @@ class Evaluator(ABC):
         """The truth of a value; a list that may have grown or not says nothing."""
         return None if id(value) in self.open else _truth(value)
 
+    def opened(self, value: Any) -> Any:
+        """Note of a list, set or dict that what it holds is not known for certain."""
+        if isinstance(value, (list, tuple, dict)):
+            self.open[id(value)] = value
+        return value
+
+    def closed(self, value: Any) -> Any:
+        """A value for Python's own functions, which know nothing of what is open."""
+        return UNKNOWN_VALUE if id(value) in self.open else value
+
+    def settled(self, value: Any) -> bool:
+        """Whether nothing in a value is unknown: what hangs on it may be decided."""
+        if isinstance(value, (list, tuple)):
+            return id(value) not in self.open and all(map(self.settled, value))
+        if isinstance(value, dict):
+            known = all(map(self.settled, value)) and all(map(self.settled, value.values()))
+            return id(value) not in self.open and known
+        return python_values.settled(value)
+
+    @contextmanager
+    def perhaps_done(self) -> Iterator[None]:
+        """While it is not certain that the running migration comes by."""
+        before = self.recorder.certain
+        self.uncertain += 1
+        self.recorder.certain = False
+        try:
+            yield
+        finally:
+            self.uncertain -= 1
+            self.recorder.certain = before
+
     def _unread(self, node: ast.AST, scope: Scope) -> Any:
         """A kind of expression that is of no interest itself; what stands in it may still do something."""
         for part in ast.iter_child_nodes(node):
@@ -98,7 +138,12 @@ class Evaluator(ABC):
         return self.lookup(scope.module, node.id)
 
     def _Attribute(self, node: ast.Attribute, scope: Scope) -> Any:
-        found = attribute(self.value(node.value, scope), node.attr, self.lookup)
+        owner = self.value(node.value, scope)
+        if isinstance(owner, Context) and node.attr == "version_table_schema":
+            return Told(self.modules.version_table_schema)
+        found = attribute(owner, node.attr, self.lookup)
+        if isinstance(found, External) and not found.path.startswith(("alembic", "sqlalchemy", "builtins")):
+            found = self.modules.named(found.path) or found  # in a package without __init__.py
         return self.call(found, [], {}, None) if _is_property(found) else found
 
     def _Call(self, node: ast.Call, scope: Scope) -> Any:
@@ -107,7 +152,8 @@ class Evaluator(ABC):
         for arg in node.args:
             if isinstance(arg, ast.Starred):
                 spread = self.value(arg.value, scope)
-                args.extend(spread if isinstance(spread, (list, tuple)) else [UNKNOWN_VALUE])
+                known = isinstance(spread, (list, tuple)) and id(spread) not in self.open
+                args.extend(spread if known else [UNKNOWN_VALUE])
             else:
                 args.append(self.value(arg, scope))
         options: Dict[str, Any] = {}
@@ -115,13 +161,18 @@ class Evaluator(ABC):
             value = self.value(keyword.value, scope)
             if keyword.arg is not None:
                 options[keyword.arg] = value
-            elif isinstance(value, dict):
+                continue
+            if isinstance(value, dict):
                 options.update((key, part) for key, part in value.items() if isinstance(key, str))
+            if not isinstance(value, dict) or id(value) in self.open:
+                options[REST] = UNKNOWN_VALUE
         self.recorder.line = node.lineno
         return self.call(function, args, options, node)
 
     def _JoinedStr(self, node: ast.JoinedStr, scope: Scope) -> str:
-        return "".join(self._piece(part, scope) for part in node.values)
+        pieces = [self._piece(part, scope) for part in node.values]
+        text = "".join(pieces)
+        return Told(text) if any(isinstance(piece, Told) for piece in pieces) else text
 
     def _piece(self, part: ast.AST, scope: Scope) -> str:
         value = self.value(part.value if isinstance(part, ast.FormattedValue) else part, scope)
@@ -133,31 +184,50 @@ class Evaluator(ABC):
             return value.sql
         if isinstance(value, Sql):
             return value.text
-        return str(value) if isinstance(value, (str, int, float)) or value is None else MARK
+        if isinstance(value, str):
+            return value
+        return str(value) if isinstance(value, (int, float)) or value is None else MARK
 
     def _List(self, node: ast.List, scope: Scope) -> List[Any]:
-        return list(self._items(node.elts, scope))
+        found, whole = self._items(node.elts, scope)
+        return found if whole else self.opened(found)
 
     def _Tuple(self, node: ast.Tuple, scope: Scope) -> Tuple[Any, ...]:
-        return tuple(self._items(node.elts, scope))
+        found, whole = self._items(node.elts, scope)
+        return tuple(found) if whole else self.opened(tuple(found))
 
     def _Set(self, node: ast.Set, scope: Scope) -> List[Any]:
-        # In the order of the source, which a real set does not keep.
-        return list(self._items(node.elts, scope))
+        return self.unique(*self._items(node.elts, scope))
 
-    def _items(self, nodes: List[ast.expr], scope: Scope) -> Iterator[Any]:
+    def unique(self, items: List[Any], whole: bool = True) -> Items:
+        """A set of such items, each once; which of them are equal is not known of what is unknown."""
+        found = Items()
+        for item in items:
+            if not (self.settled(item) and item in found):
+                found.append(item)
+        return found if whole and self.settled(found) else self.opened(found)
+
+    def _items(self, nodes: List[ast.expr], scope: Scope) -> Tuple[List[Any], bool]:
+        """The items of a display, and whether they are all."""
+        found: List[Any] = []
+        whole = True
         for node in nodes:
             if isinstance(node, ast.Starred):
                 spread = self.value(node.value, scope)
-                yield from spread if isinstance(spread, (list, tuple)) else [UNKNOWN_VALUE]
+                known = isinstance(spread, (list, tuple))
+                whole = whole and known and id(spread) not in self.open
+                found += spread if known else [UNKNOWN_VALUE]
             else:
-                yield self.value(node, scope)
+                found.append(self.value(node, scope))
+        return found, whole
 
     def _Dict(self, node: ast.Dict, scope: Scope) -> Any:
         found: Dict[Any, Any] = {}
         for key, part in zip(node.keys, node.values):
             value = self.value(part, scope)
             if key is None:
+                if not isinstance(value, dict) or id(value) in self.open:
+                    self.opened(found)
                 found.update(value if isinstance(value, dict) else {})
                 continue
             name = self.value(key, scope)
@@ -165,6 +235,8 @@ class Evaluator(ABC):
                 found[name] = value
             except TypeError:
                 return UNKNOWN_VALUE
+            if not self.settled(name):
+                self.opened(found)
         return found
 
     def _Subscript(self, node: ast.Subscript, scope: Scope) -> Any:
@@ -175,12 +247,16 @@ class Evaluator(ABC):
             return TableValue(index)
         if isinstance(owner, Class) and isinstance(index, str):
             return attribute(owner, index, self.lookup)
-        if isinstance(owner, (str, list, tuple, dict)) and not isinstance(index, Unknown):
+        if python_values.is_marked(owner):
+            return MARK
+        if id(owner) in self.open and isinstance(index, slice):
+            return self.opened(list(owner))
+        if isinstance(owner, (str, list, tuple, dict)) and id(owner) not in self.open and not isinstance(owner, Items):
             try:
-                return owner[index]
+                return owner[index] if isinstance(index, slice) or self.settled(index) else UNKNOWN_VALUE
             except (TypeError, KeyError, IndexError):
                 return UNKNOWN_VALUE
-        return UNKNOWN_VALUE
+        return derived(owner)
 
     def _index(self, node: ast.AST, scope: Scope) -> Any:
         if isinstance(node, ast.Slice):
@@ -194,14 +270,15 @@ class Evaluator(ABC):
         if isinstance(left, Sql) or isinstance(right, Sql):
             word = {"BitAnd": "AND", "BitOr": "OR"}.get(name)
             return Sql(f"({expression(left)} {word} {expression(right)})" if word else MARK)
-        known = left if isinstance(left, list) else right
-        picks = isinstance(known, list) and (name == "BitAnd" or (name == "Sub" and known is left))
-        if picks and (isinstance(left, Unknown) or isinstance(right, Unknown)):
+        known = left if isinstance(left, Items) else right
+        picks = isinstance(known, Items) and (name == "BitAnd" or (name == "Sub" and known is left))
+        if picks and not (self.settled(left) and self.settled(right)):
             # Of the names that are written here, those which the database has.
-            kept = list(known)
-            self.open[id(kept)] = kept
-            return kept
-        return python_values.operate(name, left, right)
+            return self.opened(Items(known))
+        partly = [side for side in (left, right) if id(side) in self.open]
+        if partly and name in ("Add", "BitOr") and type(left) is type(right):
+            return self.opened(python_values.operate(name, left, right))
+        return python_values.operate(name, self.closed(left), self.closed(right), self.settled)
 
     def _UnaryOp(self, node: ast.UnaryOp, scope: Scope) -> Any:
         value = self.value(node.operand, scope)
@@ -218,13 +295,19 @@ class Evaluator(ABC):
         result: Any = None
         known = True
         for part in node.values:
-            value = self.value(part, scope)
+            if known:
+                value = self.value(part, scope)
+            else:
+                with self.perhaps_done():
+                    value = self.value(part, scope)
             truth = self.held(value)
             if truth is decisive:
-                return value if known else decisive
+                return value if known else TRUTHY_VALUE if decisive else FALSY_VALUE
+            if not decisive or value not in ("", None) or not isinstance(result, Told):
+                result = value
             known = known and truth is not None
-            result = value
-        return result if known else UNKNOWN_VALUE
+        # `schema or ""`: of a schema that may be none, that is still the schema.
+        return result if known or (decisive and isinstance(result, Told)) else UNKNOWN_VALUE
 
     def _Compare(self, node: ast.Compare, scope: Scope) -> Any:
         left = self.value(node.left, scope)
@@ -234,9 +317,9 @@ class Evaluator(ABC):
             name = type(operator).__name__
             if isinstance(left, Sql) or isinstance(right, Sql):
                 return self._compared(left, name, right)
-            held = python_values.compare(name, _bare(left), _bare(right))
-            if id(left) in self.open or (id(right) in self.open and held is not (name == "In")):
-                held = UNKNOWN_VALUE
+            held: Any = UNKNOWN_VALUE
+            if name not in ("In", "NotIn") or id(right) not in self.open:
+                held = python_values.compare(name, _bare(left), _bare(right), self.settled)
             if held is False:
                 return False
             outcome = held if outcome is True else outcome
@@ -254,8 +337,16 @@ class Evaluator(ABC):
         known = self.truth(node.test, scope)
         if known is not None:
             return self.value(node.body if known else node.orelse, scope)
-        one, other = self.value(node.body, scope), self.value(node.orelse, scope)
-        return one if same(one, other) else UNKNOWN_VALUE
+        with self.perhaps_done():
+            one, other = self.value(node.body, scope), self.value(node.orelse, scope)
+        return one if self.alike(one, other) else UNKNOWN_VALUE
+
+    def alike(self, one: Any, other: Any) -> bool:
+        """Whether two values are known to be the same."""
+        if one is other:
+            return True
+        partly = id(one) in self.open or id(other) in self.open
+        return same(one, other) and not partly and self.settled(one) is self.settled(other)
 
     def _NamedExpr(self, node: ast.NamedExpr, scope: Scope) -> Any:
         value = self.value(node.value, scope)
@@ -268,43 +359,69 @@ class Evaluator(ABC):
     def _ListComp(self, node: ast.ListComp, scope: Scope) -> Any:
         return self._comprehended(node.generators, scope, lambda inner: self.value(node.elt, inner))
 
-    _SetComp = _GeneratorExp = _ListComp
+    def _GeneratorExp(self, node: ast.GeneratorExp, scope: Scope) -> Any:
+        found = self._comprehended(node.generators, scope, lambda inner: self.value(node.elt, inner))
+        # A generator is true in Python even where it yields nothing.
+        return self.opened(found) if found == [] else found
+
+    def _SetComp(self, node: ast.SetComp, scope: Scope) -> Any:
+        found = self._comprehended(node.generators, scope, lambda inner: self.value(node.elt, inner))
+        return self.unique(found, id(found) not in self.open) if isinstance(found, list) else UNKNOWN_VALUE
 
     def _DictComp(self, node: ast.DictComp, scope: Scope) -> Any:
         pairs = self._comprehended(
             node.generators, scope, lambda inner: (self.value(node.key, inner), self.value(node.value, inner))
         )
         try:
-            return dict(pairs) if isinstance(pairs, list) else UNKNOWN_VALUE
+            found = dict(pairs) if isinstance(pairs, list) else UNKNOWN_VALUE
         except TypeError:
             return UNKNOWN_VALUE
+        certain = isinstance(found, Unknown) or (id(pairs) not in self.open and all(map(self.settled, found)))
+        return found if certain else self.opened(found)
 
     def _comprehended(self, parts: List[ast.comprehension], scope: Scope, make: Callable[[Scope], Any]) -> Any:
         """All that a comprehension may yield, UNKNOWN_VALUE if what it goes over is not known."""
         if not parts:
             return [make(scope)]
-        items = self.iterated(self.value(parts[0].iter, scope))
+        source = self.value(parts[0].iter, scope)
+        items = self.iterated(source)
         inner = Scope(scope.module, {}, scope)
         if items is None:
-            self.bind(parts[0].target, UNKNOWN_VALUE, inner)
-            self._comprehended(parts[1:], inner, make)
+            with self.perhaps_done():
+                self.bind(parts[0].target, derived(source), inner)
+                for test in parts[0].ifs:
+                    self.value(test, inner)
+                self._comprehended(parts[1:], inner, make)
             return UNKNOWN_VALUE
         found: List[Any] = []
         for item in items:
             self.bind(parts[0].target, item, inner)
-            held = [self.truth(test, inner) for test in parts[0].ifs]
-            if None in held:
+            held: Optional[bool] = True
+            for test in parts[0].ifs:
+                truth = self.truth(test, inner)
+                held = truth if truth is not True else held
+                if truth is False:
+                    break
+            if held is None or id(source) in self.open:
                 # What the database decides about may be in it.
-                self.open[id(found)] = found
-            if False not in held:
+                self.opened(found)
+                if held is not False:
+                    with self.perhaps_done():
+                        more = self._comprehended(parts[1:], inner, make)
+            elif held:
                 more = self._comprehended(parts[1:], inner, make)
+            if held is not False:
                 if not isinstance(more, list):
                     return UNKNOWN_VALUE
+                if id(more) in self.open:
+                    self.opened(found)
                 found.extend(more)
         return found
 
     def iterated(self, value: Any) -> Optional[List[Any]]:
         """What a loop goes over, None if it is not known or too much."""
+        if python_values.is_marked(value):
+            return None
         return None if id(value) in self.open and not value else _iterated(value)
 
 
@@ -318,8 +435,8 @@ def _is_property(value: Any) -> bool:
 def _iterated(value: Any) -> Optional[List[Any]]:
     if isinstance(value, Class) and value.is_enum:
         members = [(name, part) for name, part in value.names.items() if not isinstance(part, Function)]
-        return [Member(name, part) for name, part in members if not name.startswith("_")]
-    if isinstance(value, (list, tuple, dict, str, set)) and len(value) <= python_values.MOST_TURNS:
+        return [Member(name, part, value.is_text) for name, part in members if not name.startswith("_")]
+    if isinstance(value, (list, tuple, dict, str)) and len(value) <= python_values.MOST_TURNS:
         return list(value)
     return None
 
@@ -329,8 +446,43 @@ def same(one: Any, other: Any) -> bool:
     return one is other or (type(one) is type(other) and not isinstance(one, Unknown) and bool(one == other))
 
 
+# Libraries that are called for their own effect, which is not in the database.
+HARMLESS = {
+    "abc", "argparse", "asyncio", "atexit", "builtins", "click", "collections", "contextlib", "copy", "csv", "datetime",
+    "decimal", "enum", "functools", "gc", "hashlib", "inspect", "io", "itertools", "json", "locale", "logging", "loguru",
+    "math", "operator", "os", "pathlib", "pprint", "random", "re", "rich", "secrets", "shutil", "signal", "statistics",
+    "string", "structlog", "sys", "tempfile", "textwrap", "time", "traceback", "tqdm", "typer", "types", "typing", "uuid",
+    "warnings", "zoneinfo",
+}  # fmt: skip
+# Builtins whose result may be anything that the program has.
+_REVEALING = ("next", "vars", "globals", "locals", "eval", "getattr", "map", "filter")
+
+
+def harmless(value: Any) -> bool:
+    """Whether methods of something unknown do nothing to the database, by what it came from."""
+    while isinstance(value, Method):
+        value = value.owner
+    if isinstance(value, External):
+        return _is_harmless(value.path)
+    return isinstance(value, Unknown) and value.harmless
+
+
+def _is_harmless(path: str) -> bool:
+    root, _, rest = path.partition(".")
+    return root in HARMLESS and not path.startswith("sys.modules") and not (root == "builtins" and rest in _REVEALING)
+
+
+def derived(value: Any) -> Unknown:
+    """What is taken out of something unknown, or yielded by it."""
+    return HARMLESS_VALUE if harmless(value) else UNKNOWN_VALUE
+
+
 def _truth(value: Any) -> Optional[bool]:
-    if value is None or isinstance(value, (bool, int, float, str, list, tuple, dict, set)):
+    if isinstance(value, Unknown):
+        return value.truth
+    if python_values.is_marked(value):
+        return None
+    if value is None or isinstance(value, (bool, int, float, str, list, tuple, dict)):
         return bool(value)
     if isinstance(value, (Connection, Function, Class, Column, TableValue)):
         return True
@@ -338,4 +490,4 @@ def _truth(value: Any) -> Optional[bool]:
 
 
 def _bare(value: Any) -> Any:
-    return value.value if isinstance(value, Member) and isinstance(value.value, str) else value
+    return value.value if isinstance(value, Member) and value.is_text and isinstance(value.value, str) else value

@@ -104,7 +104,7 @@ class Graph:
         if relative and relative["symbol"]:
             self._refuse_too_far(target, relative["symbol"], -int(relative["steps"]))
         label, at, symbol = target.rpartition("@")
-        if at and label not in self._map._revision_map and not _matches(self.scripts, label):
+        if at and not self._named(label):
             known = sorted({label for script in self.scripts.values() for label in script.branch_labels})
             raise RollbackError(f"There is no branch {label}.", f"Labels: {listed(known) or 'none'}.")
         plain = symbol if at else target
@@ -112,20 +112,24 @@ class Graph:
             plain = relative["symbol"]
         if plain in ("head", "heads", "base", "") or (relative and not relative["symbol"]):
             return
-        found = _matches(self.scripts, plain)
-        labels = {label for script in self.scripts.values() for label in script.branch_labels}
-        if len(found) > 1 and plain not in found:
+        found = self._named(plain)
+        if len(found) > 1:
             raise RollbackError(f"Revision {plain} is ambiguous: {listed(found)}.", "Say more of it.")
-        if not found and plain not in labels:
+        if not found:
             raise RollbackError(f"There is no revision {plain} in these migrations.", f"Heads: {listed(self.heads)}.")
+
+    def _named(self, start: str) -> List[str]:
+        """The revisions and labels that an identifier means to Alembic: itself, or what begins with it and has four characters."""
+        names = [name for name in self._map._revision_map if isinstance(name, str) and name]
+        return [start] if start in names else sorted(name for name in names if len(name) > 3 and name.startswith(start))
 
     def _refuse_too_far(self, target: str, symbol: str, steps: int) -> None:
         """Below the first revision there is nothing; Alembic takes that for all of them."""
-        known = _matches(self.scripts, symbol)
+        known = [name for name in self._named(symbol) if name in self.scripts]
         below = list(known) if len(known) == 1 else []
         for _ in range(steps):
             below = list(self.scripts[below[0]].down_revisions) if below else []
-        if symbol == "base" or (known and not below and steps > 0):
+        if (symbol == "base" and steps >= 0) or (known and not below and steps > 0):
             raise RollbackError(
                 f"{target} is below the first revision.", "Say -e revision=base to take back all of them."
             )
@@ -204,14 +208,6 @@ def _revision(script: Script) -> Any:
         dependencies=script.depends_on or None,
         branch_labels=script.branch_labels or None,
     )
-
-
-def _matches(scripts: Iterable[str], start: str) -> List[str]:
-    """Revisions that a partial id means; Alembic wants four characters of one."""
-    known = set(scripts)
-    if start in known:
-        return [start]
-    return sorted(name for name in known if name.startswith(start)) if len(start) > 3 else []
 
 
 class _quiet(warnings.catch_warnings):

@@ -61,6 +61,15 @@ class Importer(Caller):
             recorder.path, recorder.line = place
             self.frames = frames
 
+    def loaded(self, name: str) -> Any:
+        plain = name.lstrip(".")
+        if plain != name:
+            return self.modules.beside(self.recorder.path, len(name) - len(plain), plain) or UNKNOWN_VALUE
+        return self.modules.named(name) or External(name)
+
+    def loaded_from(self, file: str) -> Any:
+        return (self.modules.at(self.recorder.path, file) if file else None) or UNKNOWN_VALUE
+
     def _imported(self, module: Module, node: ast.ImportFrom) -> Any:
         """The module that a `from` names: one of the project's, or a library."""
         if node.level:

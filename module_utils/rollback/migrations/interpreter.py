@@ -7,14 +7,17 @@ others walked through once.
 from __future__ import annotations
 
 import ast
-from contextlib import contextmanager
-from typing import Any, Dict, Iterator, List, Optional, Sequence, Tuple
+from contextlib import contextmanager, nullcontext
+from typing import Any, Dict, Iterator, List, Optional, Sequence, Set, Tuple
 
-from ansible.module_utils.rollback.migrations.calls import Raised
-from ansible.module_utils.rollback.migrations.evaluator import TooMuch, same
+from ansible.module_utils.rollback.migrations.calls import HOOKS, Raised
+from ansible.module_utils.rollback.migrations.evaluator import TooMuch, derived, same
 from ansible.module_utils.rollback.migrations.imports import Importer
+from ansible.module_utils.rollback.migrations.modules import Modules
 from ansible.module_utils.rollback.migrations.python_values import MOST_TURNS, readable
+from ansible.module_utils.rollback.migrations.recorder import Recorder
 from ansible.module_utils.rollback.migrations.sql_statement import MARK
+from ansible.module_utils.rollback.migrations.sqlalchemy_values import REST
 from ansible.module_utils.rollback.migrations.values import (
     UNKNOWN_VALUE,
     Class,
@@ -24,8 +27,10 @@ from ansible.module_utils.rollback.migrations.values import (
     Instance,
     Method,
     Module,
+    Parent,
     Query,
     Scope,
+    Unknown,
 )
 
 # A function that calls itself goes through data that nobody here knows, as a rule: once more shows nothing new.
@@ -36,18 +41,28 @@ _NEXT, _RETURNED, _CONTINUED, _BROKEN = "next", "returned", "continued", "broken
 
 
 class _Yielded(List[Any]):
-    """What a generator function yields, all of it."""
+    """What a generator function yields, all of it. `catches`: as a context manager, it may keep an error from going on."""
+
+    catches = False
 
 
 class Interpreter(Importer):
     """One walk through one function of a script; the recorder has what it does."""
 
-    # Whether a loop may have been left on a condition that only the running migration knows.
-    perhaps_broken = False
+    def __init__(self, modules: Modules, recorder: Recorder) -> None:
+        super().__init__(modules, recorder)
+        # The ways by which what runs now may have been left on a condition that only the running migration knows, and the
+        # names of a loop's body where it was.
+        self.ways: Set[str] = set()
+        self._names_left: List[Dict[str, Any]] = []
+        # Of each block that an error may end, and after which the migration goes on: its names, now and after each statement.
+        self._interruptible: List[Tuple[Dict[str, Any], List[Dict[str, Any]]]] = []
+        # The file of the migration itself.
+        self.home = ""
 
     def function(self, module: Module, node: ast.FunctionDef) -> None:
         """Walks through a function of the script. Raises Raised if it always does, TooMuch if it does not end."""
-        self.recorder.path = module.path
+        self.recorder.path = self.home = module.path
         self.run(Function(node, Scope(module)), [], {})
 
     def run(self, function: Function, args: Sequence[Any], options: Dict[str, Any]) -> Any:
@@ -67,6 +82,7 @@ class Interpreter(Importer):
         recorder.path = function.scope.module.path
         frame = Frame(node, given)
         self.frames.append(frame)
+        ways, self.ways = self.ways, set()
         try:
             ended = self.block(node.body, scope)
         except Raised as error:
@@ -76,12 +92,28 @@ class Interpreter(Importer):
             self._refuses(error)
             ended = _RETURNED
         finally:
+            self.ways = ways
             self.frames.pop()
             recorder.path, recorder.line = place
         if frame.yielded:
-            return _Yielded(frame.yielded)
+            found = _Yielded(frame.yielded)
+            found.catches = any(map(_catches, ast.walk(node)))
+            return self.opened(found) if frame.perhaps_yielded else found
         results = [*frame.returned, *([] if ended == _RETURNED else [None])]
-        return results[0] if results and all(same(results[0], other) for other in results[1:]) else UNKNOWN_VALUE
+        return results[0] if results and all(self.alike(results[0], other) for other in results[1:]) else UNKNOWN_VALUE
+
+    def parent(self, args: Sequence[Any]) -> Any:
+        """The classes above the one that is named, or whose method is running. UNKNOWN_VALUE outside of a known class."""
+        frame = self.frames[-1] if self.frames else Frame(None)
+        owner = args[1] if len(args) > 1 else frame.given[0] if frame.given else None
+        if not isinstance(owner, (Instance, Class)):
+            return UNKNOWN_VALUE
+        order = (owner.of if isinstance(owner, Instance) else owner).order
+        for place, kind in enumerate(order):
+            defined = [part.node for part in kind.names.values() if isinstance(part, Function)]
+            if kind is args[0] if args else frame.node in defined:
+                return Parent(owner, tuple(order[place + 1 :]))
+        return UNKNOWN_VALUE
 
     def _arguments(self, expected: ast.arguments, args: Sequence[Any], options: Dict[str, Any], scope: Scope) -> None:
         """Binds arguments as Python does; what is missing has its default, or is not known."""
@@ -99,28 +131,75 @@ class Interpreter(Importer):
             elif name in options:
                 scope.names[name] = options[name]
             else:
-                scope.names[name] = self.value(defaults[name], outer) if name in defaults else UNKNOWN_VALUE
+                known = name in defaults and REST not in options
+                scope.names[name] = self.value(defaults[name], outer) if known else UNKNOWN_VALUE
         if expected.vararg is not None:
-            scope.names[expected.vararg.arg] = tuple(args[len(expected.posonlyargs) + len(expected.args) :])
+            more = tuple(args[len(expected.posonlyargs) + len(expected.args) :])
+            # Where something unknown was spread out, nobody knows how many there are.
+            unknown = any(isinstance(arg, Unknown) for arg in args)
+            scope.names[expected.vararg.arg] = self.opened(more) if unknown else more
         if expected.kwarg is not None:
-            scope.names[expected.kwarg.arg] = {key: value for key, value in options.items() if key not in names}
+            rest = {key: value for key, value in options.items() if key not in names and key != REST}
+            scope.names[expected.kwarg.arg] = self.opened(rest) if REST in options else rest
 
     def block(self, statements: Sequence[ast.stmt], scope: Scope) -> str:
         """Walks through statements, and says how that ended. Raises Raised if it cannot but raise."""
-        for statement in statements:
+        before = set(self.ways)
+        for position, statement in enumerate(statements, 1):
             ended = self.statement(statement, scope)
             if ended != _NEXT:
                 return ended
+            if self.ways - before and position < len(statements):
+                with self.perhaps_done():
+                    return self.block(statements[position:], scope)
         return _NEXT
 
     def statement(self, node: ast.stmt, scope: Scope) -> str:
         self.recorder.line = node.lineno
         walk = getattr(self, f"_do_{type(node).__name__}", None)
-        return _NEXT if walk is None else walk(node, scope) or _NEXT
+        ended = _NEXT if walk is None else walk(node, scope) or _NEXT
+        for names, moments in self._interruptible:
+            if names is scope.names:
+                moments.append(dict(names))
+        return ended
 
     def _do_Expr(self, node: ast.Expr, scope: Scope) -> None:
-        self.statement_call = node.value
-        self.value(node.value, scope)
+        self._for_effect(node.value, scope)
+
+    def _for_effect(self, node: ast.expr, scope: Scope) -> Any:
+        """The value of an expression that stands where nobody takes its result."""
+        before, self.effects = self.effects, list(_effects(node))
+        try:
+            return self.value(node, scope)
+        finally:
+            self.effects = before
+
+    def _do_Global(self, node: ast.Global, scope: Scope) -> None:
+        scope.declared.update(dict.fromkeys(node.names, scope.module.names))
+
+    def _do_Nonlocal(self, node: ast.Nonlocal, scope: Scope) -> None:
+        for name in node.names:
+            outer = scope.outer
+            while outer is not None and name not in outer.names:
+                outer = outer.outer
+            if outer is not None:
+                scope.declared[name] = outer.names
+
+    def _do_Delete(self, node: ast.Delete, scope: Scope) -> None:
+        for target in node.targets:
+            if isinstance(target, ast.Subscript):
+                owner = self.value(target.value, scope)
+                index = self._index(target.slice, scope)
+                if self.uncertain or not (isinstance(index, slice) or self.settled(index)):
+                    self.opened(owner)
+                    continue
+                try:
+                    if isinstance(owner, (list, dict)):
+                        del owner[index]
+                except (KeyError, IndexError, TypeError):
+                    self.opened(owner)
+            elif isinstance(target, ast.Name):
+                scope.names.pop(target.id, None)
 
     def _do_Assign(self, node: ast.Assign, scope: Scope) -> None:
         value = self.value(node.value, scope)
@@ -138,26 +217,37 @@ class Interpreter(Importer):
     def bind(self, target: ast.AST, value: Any, scope: Scope) -> None:
         """Gives a value to a name, to several, or to a place in something."""
         if isinstance(target, ast.Name):
-            scope.names[target.id] = value
+            names = scope.declared.get(target.id)
+            if names is None:
+                scope.names[target.id] = value
+            else:
+                certain = not self.uncertain or self.alike(names.get(target.id, UNKNOWN_VALUE), value)
+                names[target.id] = value if certain else UNKNOWN_VALUE
+                scope.names.pop(target.id, None)
         elif isinstance(target, (ast.Tuple, ast.List)):
-            parts = list(value) if isinstance(value, (list, tuple)) else []
+            known = isinstance(value, (list, tuple)) and id(value) not in self.open
+            parts = list(value) if known else []
             fits = len(parts) == len(target.elts) and not any(isinstance(part, ast.Starred) for part in target.elts)
-            for place, part in zip(target.elts, parts if fits else [UNKNOWN_VALUE] * len(target.elts)):
+            for place, part in zip(target.elts, parts if fits else [derived(value)] * len(target.elts)):
                 self.bind(place, part, scope)
         elif isinstance(target, ast.Starred):
             self.bind(target.value, UNKNOWN_VALUE, scope)
         elif isinstance(target, ast.Subscript):
             owner: Any = self.value(target.value, scope)
-            index: Any = self.value(target.slice, scope)
-            if self.uncertain and isinstance(owner, (dict, list)):
-                self.open[id(owner)] = owner
+            index: Any = self._index(target.slice, scope)
             fits = isinstance(owner, list) and isinstance(index, int) and -len(owner) <= index < len(owner)
-            if fits or (isinstance(owner, dict) and isinstance(index, (str, int))):
+            fits = fits or (isinstance(owner, dict) and isinstance(index, (str, int)) and self.settled(index))
+            if self.uncertain or not fits:
+                self.opened(owner)
+            if fits:
                 owner[index] = value
         elif isinstance(target, ast.Attribute):
             owner = self.value(target.value, scope)
             if isinstance(owner, Instance):
-                owner.names[target.attr] = value
+                certain = not self.uncertain or self.alike(owner.names.get(target.attr, UNKNOWN_VALUE), value)
+                owner.names[target.attr] = value if certain else UNKNOWN_VALUE
+            elif isinstance(owner, Class):
+                owner.names[target.attr] = UNKNOWN_VALUE if self.uncertain else value
             else:
                 self.changes(owner)
 
@@ -175,29 +265,31 @@ class Interpreter(Importer):
         for way in ways:
             scope.names.clear()
             scope.names.update(before)
-            self.uncertain += 1
-            self.recorder.certain = False
-            try:
-                how = self.block(way, scope)
-            except Raised as error:
-                refused.append(error)
-            else:
-                ended.append((how, dict(scope.names)))
-            finally:
-                self.uncertain -= 1
-                self.recorder.certain = not self.uncertain
+            with self.perhaps_done():
+                try:
+                    how = self.block(way, scope)
+                except Raised as error:
+                    refused.append(error)
+                else:
+                    ended.append((how, dict(scope.names)))
         if not ended:
             raise refused[0]
         for refusal in refused:
             self._refuses(refusal)
-        going_on = [names for how, names in ended if how == _NEXT] or [names for _, names in ended]
+        self._merge(scope, [names for how, names in ended if how == _NEXT] or [names for _, names in ended])
+        hows = [how for how, _ in ended]
+        how = next(one for one in (_NEXT, _BROKEN, _CONTINUED, _RETURNED) if one in hows)
+        self.ways.update(set(hows) - {how})
+        self._names_left += [names for one, names in ended if one in (_BROKEN, _CONTINUED) and one != how]
+        return how
+
+    def _merge(self, scope: Scope, going_on: Sequence[Dict[str, Any]]) -> None:
+        """Give a scope the names that it has whichever way was taken."""
         scope.names.clear()
         for name in dict.fromkeys(name for names in going_on for name in names):
             values = [names.get(name, UNKNOWN_VALUE) for names in going_on]
-            scope.names[name] = values[0] if all(_alike(values[0], other) for other in values[1:]) else UNKNOWN_VALUE
-        hows = {how for how, _ in ended}
-        self.perhaps_broken = self.perhaps_broken or (_BROKEN in hows and len(hows) > 1)
-        return hows.pop() if len(hows) == 1 else _NEXT
+            certain = all(self.alike(values[0], other) or _selects(values[0], other) for other in values[1:])
+            scope.names[name] = values[0] if certain else UNKNOWN_VALUE
 
     def _refuses(self, error: Raised) -> None:
         recorder = self.recorder
@@ -211,48 +303,83 @@ class Interpreter(Importer):
         recorder.path, recorder.line = place
 
     def _do_For(self, node: ast.For, scope: Scope) -> str:
-        items = self.iterated(self.value(node.iter, scope))
+        source = self.value(node.iter, scope)
+        items = self.iterated(source)
         with self._loop():
             if items is None:
-                self.bind(node.target, UNKNOWN_VALUE, scope)
+                self.bind(node.target, derived(source), scope)
                 self._perhaps(node.body, scope)
             else:
-                for item in items:
-                    self.bind(node.target, item, scope)
-                    if self.block(node.body, scope) == _RETURNED:
-                        return _RETURNED
-        return self.block(node.orelse, scope)
+                partly = id(source) in self.open
+                ended = self._over(items, partly, node, scope)
+                if ended in (_RETURNED, _BROKEN):
+                    return ended if ended == _RETURNED else _NEXT
+                if partly:
+                    self.bind(node.target, UNKNOWN_VALUE, scope)
+            perhaps = _BROKEN in self.ways
+        return self._either([node.orelse, []], scope) if perhaps and node.orelse else self.block(node.orelse, scope)
 
     _do_AsyncFor = _do_For
 
+    def _over(self, items: Sequence[Any], partly: bool, node: ast.For, scope: Scope) -> str:
+        """Walk through the body for each item; `partly` if any of them may not come."""
+        for position, item in enumerate(items):
+            self.bind(node.target, item, scope)
+            self.ways.discard(_CONTINUED)  # of the turn before
+            ended = self._either([node.body, []], scope) if partly else self.block(node.body, scope)
+            self._merge_left(scope)
+            if ended in (_RETURNED, _BROKEN):
+                return ended
+            if not partly and {_BROKEN, _RETURNED} & self.ways:
+                return self._over_rest(items[position + 1 :], node, scope)
+        return _NEXT
+
+    def _over_rest(self, items: Sequence[Any], node: ast.For, scope: Scope) -> str:
+        """The turns of a loop that may have been left before."""
+        before = dict(scope.names)
+        with self.perhaps_done():
+            for item in items:
+                self.bind(node.target, item, scope)
+                ended = self.block(node.body, scope)
+                self._merge_left(scope)
+                if ended in (_RETURNED, _BROKEN):
+                    self.ways.add(ended)
+                    break
+        self._merge(scope, [before, dict(scope.names)])
+        return _NEXT
+
+    def _merge_left(self, scope: Scope) -> None:
+        """Take in the names of those ways through a loop's body that left it early."""
+        if self._names_left:
+            self._merge(scope, [dict(scope.names), *self._names_left])
+            self._names_left = []
+
     @contextmanager
     def _loop(self) -> Iterator[None]:
-        """Whether a loop may have been left says nothing about the one around it."""
-        outer, self.perhaps_broken = self.perhaps_broken, False
+        """Whether a loop may have been left says nothing about the one around it, unless the function is left with it."""
+        outer, names = self.ways, self._names_left
+        self.ways, self._names_left = set(), []
         try:
             yield
         finally:
-            self.perhaps_broken = outer
+            self.ways, self._names_left = outer | (self.ways & {_RETURNED}), names
 
     def perhaps(self, function: Function) -> None:
-        before = self.recorder.certain
-        self.uncertain += 1
-        self.recorder.certain = False
-        try:
-            self.run(function, [], {})
-        except Raised as error:
-            self._refuses(error)
-        finally:
-            self.uncertain -= 1
-            self.recorder.certain = before
+        with self.perhaps_done():
+            try:
+                self.run(function, [], {})
+            except Raised as error:
+                self._refuses(error)
 
     def _perhaps(self, body: Sequence[ast.stmt], scope: Scope) -> None:
         """A block that runs any number of times: once more where it changes what it works on, which then nobody knows."""
         before = dict(scope.names)
         self._either([body, []], scope)
+        self._merge_left(scope)
         if any(name in before and not same(before[name], value) for name, value in scope.names.items()):
             with self.recorder.without_repeats():
                 self._either([body, []], scope)
+                self._merge_left(scope)
 
     def _do_While(self, node: ast.While, scope: Scope) -> str:
         """As often as its condition is known to hold; where only the running migration knows when it ends, any number of times."""
@@ -261,31 +388,75 @@ class Interpreter(Importer):
                 known = self.truth(node.test, scope)
                 if known is False:
                     return self.block(node.orelse, scope)
-                if known is None or self.perhaps_broken:
+                if known is None or {_BROKEN, _RETURNED} & self.ways:
                     with self.recorder.without_repeats():
                         self._perhaps(node.body, scope)
+                        self._either([node.orelse, []], scope)
                     return _NEXT
+                self.ways.discard(_CONTINUED)  # of the turn before
                 ended = self.block(node.body, scope)
+                self._merge_left(scope)
                 if ended in (_RETURNED, _BROKEN):
                     return ended if ended == _RETURNED else _NEXT
         raise TooMuch
 
     def _do_Try(self, node: ast.Try, scope: Scope) -> str:
-        """The way without an error, and perhaps its handlers. Where the body always raises, the first one is taken."""
+        """The way without an error, and perhaps its handlers. Where the body always raises, it is one of them."""
+        moments = [dict(scope.names)]
         try:
-            ended = self.block(node.body, scope)
+            # An error that somebody around it catches passes by what is done in the end.
+            passing = bool(node.handlers or (node.finalbody and self._interruptible))
+            with self._interrupted(scope, moments) if passing else nullcontext():
+                ended = self.block(node.body, scope)
             if ended == _NEXT:
                 ended = self.block(node.orelse, scope)
             for handler in node.handlers:
                 with self.recorder.without_refusals():  # what they raise was raised before
-                    self._either([handler.body, []], scope)
+                    self._handle(handler, moments, scope)
         except Raised:
             if not node.handlers:
                 raise
-            ended = self.block(node.handlers[0].body, scope)
+            self._merge(scope, [*moments, dict(scope.names)])
+            bodies = [handler.body for handler in node.handlers]
+            ended = self._either(bodies, scope) if len(bodies) > 1 else self.block(bodies[0], scope)
         finally:
+            if node.finalbody and self._interruptible:
+                self._merge_moments(scope, moments)
             self.block(node.finalbody, scope)
         return ended
+
+    @contextmanager
+    def _interrupted(self, scope: Scope, moments: List[Dict[str, Any]]) -> Iterator[None]:
+        """While an error may end what runs at any place, and the migration goes on elsewhere.
+
+        `moments` takes in the names after each statement. What is changed in place is not known for certain from then on.
+        """
+        self._interruptible.append((scope.names, moments))
+        self.uncertain += 1
+        try:
+            yield
+        finally:
+            self.uncertain -= 1
+            self._interruptible.pop()
+
+    def _merge_moments(self, scope: Scope, moments: Sequence[Dict[str, Any]]) -> None:
+        """Give a scope the names that it has whenever it was left: after one of these moments, or now."""
+        after = dict(scope.names)
+        self._merge(scope, [*({**after, **names} for names in moments), after])
+
+    def _handle(self, handler: ast.ExceptHandler, moments: Sequence[Dict[str, Any]], scope: Scope) -> None:
+        """Walk through a handler, which begins at any place of the body; or none of it was needed."""
+        after = dict(scope.names)
+        self._merge_moments(scope, moments)
+        with self.perhaps_done():
+            try:
+                how = self.block(handler.body, scope)
+            except Raised as error:
+                self._refuses(error)
+                how = _RETURNED
+        self._merge(scope, [after, dict(scope.names)] if how == _NEXT else [after])
+        if how != _NEXT:
+            self.ways.add(how)
 
     _do_TryStar = _do_Try
 
@@ -293,23 +464,29 @@ class Interpreter(Importer):
         recorder, outside, suppressed = self.recorder, 0, False
         entered: List[Instance] = []
         for item in node.items:
-            manager = self.value(item.context_expr, scope)
+            manager = self._for_effect(item.context_expr, scope)
             if isinstance(manager, External) and manager.path == "alembic.context.autocommit_block":
                 outside = 1
                 reason = "Commits every step before it, and what stands in it at once: a later failure takes none of it back."
                 recorder.note("autocommit_block", reason, transactional=False)
-            suppressed = suppressed or (isinstance(manager, External) and manager.name == "suppress")
+            suppressed = suppressed or self._suppresses(item.context_expr, manager, scope)
             if isinstance(manager, Instance):
                 entered.append(manager)
                 self.call(Method(manager, "__enter__"), [], {}, None)
             if item.optional_vars is not None:
                 self.bind(item.optional_vars, manager[0] if isinstance(manager, _Yielded) else manager, scope)
         recorder.outside += outside
+        moments = [dict(scope.names)]
         try:
-            return self.block(node.body, scope)
+            with self._interrupted(scope, moments) if suppressed else nullcontext():
+                ended = self.block(node.body, scope)
+            if suppressed:
+                self._merge_moments(scope, moments)
+            return ended
         except Raised:
             if not suppressed:
                 raise
+            self._merge(scope, [*moments, dict(scope.names)])
             return _NEXT
         finally:
             recorder.outside -= outside
@@ -318,12 +495,38 @@ class Interpreter(Importer):
 
     _do_AsyncWith = _do_With
 
+    def _suppresses(self, expression: ast.expr, manager: Any, scope: Scope) -> bool:
+        """Whether a context manager may keep an error from going on. Those of libraries do not, but for contextlib's."""
+        if isinstance(manager, _Yielded):
+            return manager.catches
+        if isinstance(manager, Instance):
+            leaving = manager.of.find("__exit__") or manager.of.find("__aexit__")
+            return leaving is not None and (
+                not isinstance(leaving, Function) or any(map(_tells, ast.walk(leaving.node)))
+            )
+        called = expression.func if isinstance(expression, ast.Call) else expression
+        named = isinstance(called, ast.Name) or (
+            isinstance(called, ast.Attribute) and isinstance(called.value, ast.Name)
+        )
+        found = self.value(called, scope) if named else None
+        return isinstance(found, External) and found.name in ("suppress", "ExitStack", "AsyncExitStack")
+
     def _do_Match(self, node: Any, scope: Scope) -> str:
         self.value(node.subject, scope)
+        for case in node.cases:
+            for part in ast.walk(case.pattern):
+                for name in (getattr(part, "name", None), getattr(part, "rest", None)):
+                    if isinstance(name, str):
+                        scope.names[name] = UNKNOWN_VALUE
+            if case.guard is not None:
+                with self.perhaps_done():
+                    self.value(case.guard, scope)
         return self._either([*(case.body for case in node.cases), []], scope)
 
     def _do_Return(self, node: ast.Return, scope: Scope) -> str:
-        value = self.value(node.value, scope)
+        # Alembic takes no result of the migration itself.
+        take = self._for_effect if len(self.frames) == 1 else self.value
+        value = take(node.value, scope) if node.value is not None else None
         if self.frames:
             self.frames[-1].returned.append(value)
         return _RETURNED
@@ -332,6 +535,16 @@ class Interpreter(Importer):
         value = self.value(node.value, scope)
         if self.frames:
             self.frames[-1].yielded.append(value)
+            self.frames[-1].perhaps_yielded |= bool(self.uncertain)
+        return UNKNOWN_VALUE
+
+    def _YieldFrom(self, node: ast.YieldFrom, scope: Scope) -> Any:
+        source = self.value(node.value, scope)
+        items = self.iterated(source)
+        if self.frames:
+            partly = items is None or id(source) in self.open or bool(self.uncertain)
+            self.frames[-1].yielded += [derived(source)] if items is None else items
+            self.frames[-1].perhaps_yielded |= partly
         return UNKNOWN_VALUE
 
     def _Await(self, node: ast.Await, scope: Scope) -> Any:
@@ -351,7 +564,18 @@ class Interpreter(Importer):
             raise Raised("Asserts what never holds", self.recorder.path, node.lineno)
 
     def _do_FunctionDef(self, node: ast.FunctionDef, scope: Scope) -> None:
-        scope.names[node.name] = Function(node, scope)
+        made: Any = Function(node, scope)
+        # What decorates the functions of an application is as large as the application.
+        own = scope.module.path == self.home
+        for part in reversed(node.decorator_list if own else ()):
+            decorator = self.value(part, scope)
+            called = part.func if isinstance(part, ast.Call) else part
+            if isinstance(decorator, Function):
+                found = self.run(decorator, [made], {})
+                made = found if isinstance(found, Function) else made
+            elif (called.attr if isinstance(called, ast.Attribute) else getattr(called, "id", "")) in HOOKS:
+                self.perhaps(Function(node, scope))
+        scope.names[node.name] = made
 
     _do_AsyncFunctionDef = _do_FunctionDef
 
@@ -364,10 +588,44 @@ class Interpreter(Importer):
         scope.names[node.name] = made
 
 
-def _alike(one: Any, other: Any) -> bool:
-    """Whether it does not matter which of two values it is; what is selected does not."""
-    selects = [isinstance(value, Query) and value.kind == "select" for value in (one, other)]
-    return all(selects) or same(one, other)
+def _effects(node: ast.AST) -> Iterator[ast.AST]:
+    """The calls of an expression that stands by itself: those whose results go nowhere."""
+    if isinstance(node, ast.Call):
+        yield node
+        called = getattr(node.func, "id", "")
+        if called in ("list", "tuple", "set", "any", "all") and node.args:
+            yield from _effects(node.args[0])
+    elif isinstance(node, (ast.Await, ast.Starred)):
+        yield from _effects(node.value)
+    elif isinstance(node, ast.BoolOp):
+        for part in node.values:
+            yield from _effects(part)
+    elif isinstance(node, ast.IfExp):
+        yield from _effects(node.body)
+        yield from _effects(node.orelse)
+    elif isinstance(node, (ast.ListComp, ast.SetComp, ast.GeneratorExp)):
+        yield from _effects(node.elt)
+    elif isinstance(node, (ast.Tuple, ast.List)):
+        for part in node.elts:
+            yield from _effects(part)
+
+
+def _catches(node: ast.AST) -> bool:
+    """Whether a statement may keep an error from going on: a handler that does not end by raising, or a manager in its turn."""
+    if isinstance(node, (ast.With, ast.AsyncWith)):
+        return True
+    return isinstance(node, ast.ExceptHandler) and not isinstance(node.body[-1], ast.Raise)
+
+
+def _tells(node: ast.AST) -> bool:
+    """Whether it returns something that may be true."""
+    known = isinstance(node, ast.Return) and (node.value is None or isinstance(node.value, ast.Constant))
+    return isinstance(node, ast.Return) and not (known and not getattr(node.value, "value", None))
+
+
+def _selects(one: Any, other: Any) -> bool:
+    """Whether it does not matter which of two values it is, since both only read."""
+    return all(isinstance(value, Query) and value.kind == "select" for value in (one, other))
 
 
 def _said(node: Optional[ast.expr], interpreter: Interpreter, scope: Scope) -> str:

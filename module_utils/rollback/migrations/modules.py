@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import posixpath
 from functools import lru_cache
 from typing import Dict, Iterator, List, Optional
 
@@ -17,6 +18,11 @@ class Modules:
     def __init__(self, tree: Tree) -> None:
         self._tree = tree
         self._found: Dict[str, Optional[Module]] = {}
+        self._placed: Dict[str, Optional[Module]] = {}
+
+    @property
+    def version_table_schema(self) -> str:
+        return self._tree.version_table_schema
 
     def named(self, name: str) -> Optional[Module]:
         """The module that `import name` means, None if it is not part of the tree or cannot be parsed."""
@@ -45,6 +51,15 @@ class Modules:
             if parsed is not None:
                 return module(candidate, parsed)
         return None
+
+    def at(self, path: str, file: str) -> Optional[Module]:
+        """The module in a file that is named relative to the file at `path`."""
+        place = posixpath.normpath(posixpath.join(posixpath.dirname(path), file))
+        if place not in self._placed:
+            text = self._tree.files.get(place)
+            parsed = _parsed(text) if text is not None else None
+            self._placed[place] = module(place, parsed) if parsed is not None else None
+        return self._placed[place]
 
 
 @lru_cache(maxsize=512)

@@ -6,19 +6,31 @@ has created or copied itself is nothing to lose.
 
 from __future__ import annotations
 
+from contextlib import contextmanager
+from contextvars import ContextVar
 from copy import deepcopy
 from dataclasses import replace
-from typing import Dict, List, Optional, Sequence, Set, Tuple
+from typing import Dict, Iterator, List, Optional, Sequence, Set, Tuple
 
 from ansible.module_utils.rollback.migrations.operations import COLUMN, ROWS, TABLE, VALUES, Loss
 
-# Schema and name. The schema that most search paths lead to counts as unnamed: scripts say it or leave it out at will.
+# Schema and name. The schema that the search path leads to counts as unnamed: scripts say it or leave it out at will.
 Table = Tuple[str, str]
-_DEFAULT_SCHEMA = "public"
+_default_schema: "ContextVar[str]" = ContextVar("default_schema", default="public")
+
+
+@contextmanager
+def default_schema(name: str) -> Iterator[None]:
+    """The schema that names without one mean, within; empty where that is not always the same."""
+    before = _default_schema.set(name)
+    try:
+        yield
+    finally:
+        _default_schema.reset(before)
 
 
 def table_key(schema: Optional[str], name: str) -> Table:
-    return ("" if not schema or schema == _DEFAULT_SCHEMA else schema, name)
+    return ("" if not schema or schema == _default_schema.get() else schema, name)
 
 
 class Names:
@@ -30,6 +42,9 @@ class Names:
         # Of what was there before, by the names of before: where its content has a second home now.
         self._copied_columns: Dict[Tuple[Table, str], Tuple[Table, str]] = {}
         self._copied_rows: Dict[Table, Set[str]] = {}
+        self._rows_home: Dict[Tuple[Table, str], Table] = {}
+        # Whose only copy is in a table, or in a column of one, since it was dropped or deleted where it came from.
+        self._held: Dict[Tuple[Table, str], List[Loss]] = {}
         # By the names of before: tables that the migration itself has emptied, which is told as a loss of its own.
         self._emptied: Set[Table] = set()
 
@@ -63,12 +78,22 @@ class Names:
         for copied, (home, column) in self._copied_columns.items():
             if home == table:
                 self._copied_columns[copied] = (to, column)
+        for rows, home_of_rows in self._rows_home.items():
+            if home_of_rows == table:
+                self._rows_home[rows] = to
+        for of, column in [key for key in self._held if key[0] == table]:
+            self._held[(to, column)] = self._held.pop((of, column))
 
     def add_column(self, table: Table, column: str) -> None:
         self._columns.setdefault(table, {})[column] = None
 
     def drop_column(self, table: Table, column: str) -> None:
+        """A column of the same table that holds its values now is it from here on, so that dropping that one loses them."""
+        source, name, home = self.before(table), self.column_before(table, column), self.column_home(table, column)
         self._columns.get(table, {}).pop(column, None)
+        if source is not None and name is not None and home is not None and home[0] == table:
+            self._columns.setdefault(table, {})[home[1]] = name
+            del self._copied_columns[(source, name)]
         gone = [copied for copied, home in self._copied_columns.items() if home == (table, column)]
         for copied in gone:
             del self._copied_columns[copied]
@@ -79,6 +104,8 @@ class Names:
         for copied, home in self._copied_columns.items():
             if home == (table, column):
                 self._copied_columns[copied] = (table, to)
+        if (table, column) in self._held:
+            self._held[(table, to)] = self._held.pop((table, column))
 
     def copy_column(self, table: Table, column: str, to_table: Table, to: str) -> None:
         """Notes that every value of a column is now in another as well, which no later step of the migration drops."""
@@ -86,11 +113,35 @@ class Names:
         if source is not None and name is not None:
             self._copied_columns[(source, name)] = (to_table, to)
 
-    def copy_rows(self, table: Table, where: str) -> None:
+    def copy_rows(self, table: Table, where: str, to: Table) -> None:
         """Notes that whole rows are now in another table as well: those that `where` picks, all of them if it is empty."""
         source = self.before(table)
         if source is not None:
             self._copied_rows.setdefault(source, set()).add(where)
+            self._rows_home[(source, where)] = to
+        if not where and (table, "") in self._held:
+            self._held.setdefault((to, ""), []).extend(self._held.pop((table, "")))
+
+    def rows_gone(self, table: Table, where: str) -> None:
+        """Notes that rows which were copied are no longer where they came from."""
+        source = self.before(table)
+        for condition in (where, ""):
+            home = self._rows_home.get((source, condition)) if source is not None else None
+            if source is not None and home is not None:
+                self._held.setdefault((home, ""), []).append(Loss(ROWS, *source))
+                return
+
+    def column_gone(self, table: Table, column: str, home: Tuple[Table, str]) -> None:
+        """The same of the values of a column."""
+        source, name = self.before(table), self.column_before(table, column)
+        if source is not None and name is not None:
+            self._held.setdefault(home, []).append(Loss(COLUMN, *source, (name,)))
+
+    def held(self, loss: Loss) -> List[Loss]:
+        """What is lost with it, because its only copy is there."""
+        table = table_key(loss.schema, loss.table)
+        columns = [key[1] for key in self._held if key[0] == table] if loss.kind in (TABLE, ROWS) else loss.columns
+        return [one for column in dict.fromkeys(columns) for one in self._held.pop((table, column), [])]
 
     def empty(self, table: Table) -> None:
         """Notes that no row of before is left; what happens to the table afterwards takes nothing more away."""

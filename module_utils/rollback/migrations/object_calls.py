@@ -23,6 +23,7 @@ from ansible.module_utils.rollback.migrations.values import (
     SqlType,
     TableValue,
     Unknown,
+    literal,
     name_of,
     qualified,
     quoted,
@@ -49,8 +50,12 @@ class ObjectCaller(Evaluator):
     ) -> Any:
         """Objects that a session has fetched change out of sight; those it adds are only added."""
         self._in_session = True
-        if name in ("execute", "scalar"):
-            return self.execute(args[0] if args else UNKNOWN_VALUE, "execute", node)
+        if name in ("execute", "scalar", "executemany", "exec_driver_sql", "exec", "copy_expert", "copy"):
+            return self.execute(args[0] if args else options.get("statement", UNKNOWN_VALUE), "execute", node)
+        if name == "scalars" and args:
+            self.execute(args[0], "execute", node)
+        if name in ("callproc", "copy_from", "run_sync"):
+            self.recorder.unread(f"Calls {name} on the connection")
         if name == "query":
             table = sqlalchemy_values.table_of(args[0]) if args else TableValue(UNKNOWN_VALUE)
             return Query("orm", table)
@@ -134,7 +139,8 @@ class ObjectCaller(Evaluator):
             return sqlalchemy_values.type_of(args[0]) if "postgresql" in args[1:] else kind
         if name in ("drop", "create") and kind.enum:
             called = qualified(kind.enum, kind.schema or None)
-            made = f"DROP TYPE {called}" if name == "drop" else f"CREATE TYPE {called} AS ENUM ()"
+            labels = ", ".join(map(literal, kind.labels))
+            made = f"DROP TYPE {called}" if name == "drop" else f"CREATE TYPE {called} AS ENUM ({labels})"
             self.recorder.sql(made, f"{name}_type")
         elif name == "drop":
             self.recorder.note(

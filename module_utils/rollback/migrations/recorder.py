@@ -9,6 +9,8 @@ from typing import Any, Iterator, List, Optional
 from ansible.module_utils.rollback.migrations.names import table_key
 from ansible.module_utils.rollback.migrations.operations import SAFE, UNKNOWN, Operation
 from ansible.module_utils.rollback.migrations.sql_risk import SqlReader, parse_type
+from ansible.module_utils.rollback.migrations.sql_statement import MARK
+from ansible.module_utils.rollback.migrations.values import SqlType
 
 
 class Recorder:
@@ -60,6 +62,11 @@ class Recorder:
         place = (self.path, self.line)
         if not any((done.path, done.line) == place and done.risk == UNKNOWN for done in self.operations):
             self.note("unread", f"{what}, which cannot be read without running it.", UNKNOWN)
+
+    def enum_before(self, kind: SqlType) -> None:
+        """The labels of an enum that a column has or gets, unless they are known better already."""
+        if kind.enum and MARK not in kind.enum:
+            self.reader.schema.enums.setdefault(table_key(kind.schema, kind.enum), kind.labels)
 
     def type_before(self, schema: Optional[str], table: str, column: str, sql: str) -> None:
         """The type that a script says a column has, unless it is known better already."""

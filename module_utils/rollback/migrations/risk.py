@@ -21,9 +21,9 @@ from ansible.module_utils.rollback.migrations.operations import (
     worst,
 )
 from ansible.module_utils.rollback.migrations.scripts import Script
-from ansible.module_utils.rollback.migrations.sql_data import CASCADE
+from ansible.module_utils.rollback.migrations.sql_alter import HOLLOW
 from ansible.module_utils.rollback.migrations.sql_risk import SqlReader
-from ansible.module_utils.rollback.migrations.sql_statement import VERSION_TABLE, Schema
+from ansible.module_utils.rollback.migrations.sql_statement import CASCADE, VERSION_TABLE, Schema
 from ansible.module_utils.rollback.migrations.tree import Tree
 from ansible.module_utils.rollback.migrations.walk import walk
 from ansible.module_utils.rollback.words import listed
@@ -105,6 +105,24 @@ def path_losses(steps: Sequence[StepRisk]) -> List[Loss]:
     return merged(found)
 
 
+def along(steps: Sequence[StepRisk]) -> List[StepRisk]:
+    """The steps of a path, in the order in which they are taken, with what only the path as a whole shows.
+
+    A column that one step adds without values is as empty when a later one forbids nulls in it.
+    """
+    reader = SqlReader(Schema(certain=False))
+    found: List[StepRisk] = []
+    for step in steps:
+        operations = []
+        for done in step.operations:
+            again = [one.reason for one in reader.read(done.sql)] if done.sql else []
+            same = [reason for reason in again if reason.partition(",")[0] == done.reason.partition(",")[0]]
+            hollow = next((reason for reason in same if HOLLOW in reason), "")
+            operations.append(replace(done, reason=hollow) if hollow else done)
+        found.append(replace(step, operations=tuple(operations)))
+    return found
+
+
 def disagreements(static: Sequence[Operation], sql: Sequence[Operation]) -> List[str]:
     """Where the script and the SQL that Alembic makes of it do not say the same; empty where they agree.
 
@@ -137,6 +155,8 @@ def _kept(done: Operation) -> Tuple[Loss, ...]:
 
 
 def _judged(done: Operation) -> str:
+    if done.risk == IRREVERSIBLE and _RETYPED.search(done.sql):
+        return SAFE
     return SAFE if done.risk == LOSSY and done.losses and not _kept(done) else done.risk
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any, Callable, Dict, Iterator, Tuple
 
-from ansible.module_utils.rollback.migrations.column_types import change, read_type
-from ansible.module_utils.rollback.migrations.operations import COLUMN, SAFE, UNKNOWN, VALUES, Operation
+from ansible.module_utils.rollback.migrations.column_types import change, read_type, refuses
+from ansible.module_utils.rollback.migrations.operations import COLUMN, IRREVERSIBLE, SAFE, UNKNOWN, VALUES, Operation
 from ansible.module_utils.rollback.migrations.sql_statement import (
     ACCESS_EXCLUSIVE,
     MARK,
@@ -16,7 +16,12 @@ from ansible.module_utils.rollback.migrations.sql_statement import (
     loss_of,
     said,
 )
+from ansible.module_utils.rollback.words import listed
 
+# What is said of a column without values in which nulls are forbidden.
+HOLLOW = "which fails if the table has any row: the column was added without values"
+# What is said of a column that is to be filled and has nothing to be filled with.
+FAILS_ON_ROWS = "which fails if it has rows: NOT NULL without a default"
 # Functions in a default that PostgreSQL runs once for the table, not once for each row.
 _STEADY = {"now", "current_setting", "timezone", "date_trunc", "to_timestamp", "lower", "upper", "json_build_object"}
 
@@ -29,7 +34,6 @@ _LIGHT = {
     "AT_ResetRelOptions": SHARE_UPDATE_EXCLUSIVE,
     "AT_ClusterOn": SHARE_UPDATE_EXCLUSIVE,
     "AT_DropCluster": SHARE_UPDATE_EXCLUSIVE,
-    "AT_AttachPartition": SHARE_UPDATE_EXCLUSIVE,
     "AT_EnableTrig": SHARE_ROW_EXCLUSIVE,
     "AT_EnableTrigUser": SHARE_ROW_EXCLUSIVE,
     "AT_EnableTrigAll": SHARE_ROW_EXCLUSIVE,
@@ -76,6 +80,8 @@ def _drop_column(statement: Statement, command: Any) -> Operation:
     if home is not None and home != (key, column):
         reason = f"Drops column {column} of {said(relation)}, whose values were copied to {home[0][1]}.{home[1]} first."
         done = statement.does("drop_column", reason, said(relation), ACCESS_EXCLUSIVE)
+        if home[0] != key:  # within its table, the other column is it from here on
+            names.column_gone(key, column, home)
     else:
         done = statement.loses("drop_column", loss_of(COLUMN, relation, [column]), reason)
     statement.schema.drop_column(key, column)
@@ -86,7 +92,10 @@ def _add_column(statement: Statement, command: Any) -> Operation:
     """Rewrites the table where each row needs a value of its own; scans nothing."""
     relation, column = statement.node.relation, command.def_
     key, kinds = key_of(relation), [constraint.contype.name for constraint in column.constraints or ()]
-    statement.schema.names.add_column(key, column.colname)
+    # Where it is only perhaps added, and the upgrades have made it, it was there before, and so were its values.
+    perhaps = command.missing_ok or not statement.schema.certain
+    if not (perhaps and (key, column.colname) in statement.schema.types):
+        statement.schema.names.add_column(key, column.colname)
     if column.typeName is not None:
         statement.schema.types[(key, column.colname)] = read_type(column.typeName)
     for constraint in column.constraints or ():
@@ -97,12 +106,13 @@ def _add_column(statement: Statement, command: Any) -> Operation:
         (constraint.raw_expr for constraint in column.constraints or () if constraint.contype.name == "CONSTR_DEFAULT"),
         None,
     )
+    filled = default is not None or serial or {"CONSTR_NOTNULL", "CONSTR_IDENTITY", "CONSTR_GENERATED"} & set(kinds)
+    if not filled and statement.schema.names.before(key) is not None:
+        statement.schema.hollow.add((key, column.colname))
     rewrites = serial or "CONSTR_IDENTITY" in kinds or "CONSTR_GENERATED" in kinds or _volatile(default)
     reason = f"Adds column {column.colname} to {said(relation)}."
     if "CONSTR_NOTNULL" in kinds and default is None and not rewrites:
-        reason = (
-            f"Adds column {column.colname} to {said(relation)}, which fails if it has rows: NOT NULL without a default."
-        )
+        reason = f"Adds column {column.colname} to {said(relation)}, {FAILS_ON_ROWS}."
     return statement.does("add_column", reason, said(relation), ACCESS_EXCLUSIVE, rewrites=rewrites)
 
 
@@ -125,6 +135,15 @@ def _retype(statement: Statement, command: Any) -> Operation:
     using = command.def_.raw_default
     found = change(old, new, using is not None)
     types[(key, column)] = new
+    statement.schema.hollow.discard((key, column))
+    enums = statement.schema.enums
+    labels, before = enums.get(("", new.name)), enums.get(("", old.name)) if old is not None else None
+    if using is None and old is not None and statement.schema.certain and refuses(old, new, labels is not None):
+        reason = (
+            f"Changes {said(relation)}.{column} from {old} to {new}, which PostgreSQL always refuses: it converts no {old} "
+            f"into {new} by itself, and there is no USING."
+        )
+        return statement.does("alter_column", reason, said(relation), ACCESS_EXCLUSIVE, risk=IRREVERSIBLE)
     what = f"Changes {said(relation)}.{column} to {new}"
     if MARK in new.name and using is None:
         return statement.does(
@@ -137,7 +156,11 @@ def _retype(statement: Statement, command: Any) -> Operation:
     if using is not None and not _only_cast(using, column):
         reason = f"{what} by an expression, which writes each value anew."
         return statement.loses("alter_column", loss_of(VALUES, relation, [column]), reason, rewrites=True)
-    reason = f"{what}: {found.why}."
+    gone = [label for label in before or () if labels and label not in labels]
+    why = f"rows that have {listed(gone)} make it fail" if gone else found.why
+    if before and labels and not gone:
+        why = f"{new} has every label of {old}"
+    reason = f"{what}: {why}."
     if found.narrows:
         return statement.loses("alter_column", loss_of(VALUES, relation, [column]), reason, rewrites=found.rewrites)
     return statement.does("alter_column", reason, said(relation), ACCESS_EXCLUSIVE, rewrites=found.rewrites)
@@ -152,7 +175,8 @@ def _only_cast(node: Any, column: str) -> bool:
 
 def _set_not_null(statement: Statement, command: Any) -> Operation:
     table = said(statement.node.relation)
-    reason = f"Forbids nulls in {table}.{command.name}, which fails if a row has one."
+    hollow = (key_of(statement.node.relation), command.name) in statement.schema.hollow
+    reason = f"Forbids nulls in {table}.{command.name}, {HOLLOW if hollow else 'which fails if a row has one'}."
     return statement.does("alter_column", reason, table, ACCESS_EXCLUSIVE, scans=True)
 
 
@@ -205,9 +229,16 @@ def _drop_constraint(statement: Statement, command: Any) -> Operation:
 
 def _detach(statement: Statement, command: Any) -> Operation:
     table, at_once = said(statement.node.relation), bool(command.def_.concurrent)
+    statement.schema.detach(key_of(command.def_.name))
     lock = SHARE_UPDATE_EXCLUSIVE if at_once else ACCESS_EXCLUSIVE
     reason = f"Detaches a partition of {table}, whose rows stay in a table of their own."
     return statement.does("alter_table", reason, table, lock, transactional=not at_once)
+
+
+def _attach(statement: Statement, command: Any) -> Operation:
+    table, part = said(statement.node.relation), command.def_.name
+    statement.schema.partitions.setdefault(key_of(statement.node.relation), []).append(key_of(part))
+    return statement.does("alter_table", f"Makes {said(part)} a partition of {table}.", table, SHARE_UPDATE_EXCLUSIVE)
 
 
 _COMMANDS: Dict[str, Callable[[Statement, Any], Operation]] = {
@@ -225,4 +256,5 @@ _COMMANDS: Dict[str, Callable[[Statement, Any], Operation]] = {
     "AT_ValidateConstraint": _validate,
     "AT_DropConstraint": _drop_constraint,
     "AT_DetachPartition": _detach,
+    "AT_AttachPartition": _attach,
 }

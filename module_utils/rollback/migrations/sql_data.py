@@ -12,6 +12,7 @@ from ansible.module_utils.rollback.migrations.operations import ROWS, UNKNOWN, V
 from ansible.module_utils.rollback.migrations.sql_functions import acts
 from ansible.module_utils.rollback.migrations.sql_statement import (
     ACCESS_EXCLUSIVE,
+    CASCADE,
     ROW_EXCLUSIVE,
     Statement,
     key_of,
@@ -21,8 +22,6 @@ from ansible.module_utils.rollback.migrations.sql_statement import (
 )
 from ansible.module_utils.rollback.words import listed
 
-# The kind of what no statement says: foreign keys do it.
-CASCADE = "cascade"
 # Alembic's own bookkeeping in the output of `--sql`, whatever its table is called.
 _VERSION_COLUMN = "version_num"
 
@@ -42,6 +41,7 @@ def update(statement: Statement) -> Iterator[Operation]:
         if home is None or home == (table, target.name):
             columns.append(target.name)
     for target in node.targetList:
+        statement.schema.hollow.discard((table, target.name))
         _note_copy(statement, table, target, node.whereClause)
     where = "" if node.whereClause is None else " where a condition holds"
     if not columns:
@@ -63,6 +63,7 @@ def delete(statement: Statement) -> Iterator[Operation]:
     if statement.schema.names.rows_copied(key_of(node.relation), where):
         reason = f"Deletes rows of {said(node.relation)}, which were copied to another table first."
         yield statement.does("delete", reason, said(node.relation), ROW_EXCLUSIVE)
+        statement.schema.names.rows_gone(key_of(node.relation), where)
     else:
         which = "rows" if where else "all rows"
         reason = f"Deletes {which} of {said(node.relation)}{' where a condition holds' if where else ''}."
@@ -90,8 +91,9 @@ def insert(statement: Statement) -> Iterator[Operation]:
     """Adds rows, and copies of others where they come from a table. `ON CONFLICT DO UPDATE` overwrites."""
     node = statement.node
     columns = [column.name for column in node.cols or ()]
-    _note_rows(statement, node.selectStmt, key_of(node.relation), columns, node.withClause)
     conflict = node.onConflictClause
+    if conflict is None:  # else rows may be left out
+        _note_rows(statement, node.selectStmt, key_of(node.relation), columns, node.withClause)
     if conflict is not None and conflict.targetList:
         changed = [target.name for target in conflict.targetList]
         reason = f"Overwrites {listed(changed)} of {said(node.relation)} where a row is there already."
@@ -116,7 +118,11 @@ def merge(statement: Statement) -> Iterator[Operation]:
 
 
 def truncate(statement: Statement) -> Iterator[Operation]:
-    more = " and every table that refers to it" if statement.node.behavior.name == "DROP_CASCADE" else ""
+    cascades = statement.node.behavior.name == "DROP_CASCADE"
+    more = " and every table that refers to it" if cascades else ""
+    if cascades:
+        reason = "Empties also the tables that refer to it, which only the database can name (CASCADE)."
+        yield statement.does("truncate", reason, risk=UNKNOWN)
     for relation in statement.node.relations:
         yield statement.loses("truncate", loss_of(ROWS, relation), f"Empties {said(relation)}{more}.", ACCESS_EXCLUSIVE)
         if statement.schema.certain:
@@ -142,17 +148,25 @@ def table_as(statement: Statement) -> Iterator[Operation]:
     if statement.node.objtype.name == "OBJECT_MATVIEW":
         yield statement.does("create_view", f"Creates the materialized view {said(relation)}.", said(relation))
         return
-    yield from _table_from(statement, statement.node.query, relation)
+    keeps = not statement.node.into.skipData and not statement.node.if_not_exists
+    yield from _table_from(statement, statement.node.query, relation, keeps)
 
 
-def _table_from(statement: Statement, query: Any, relation: Any) -> Iterator[Operation]:
-    statement.schema.create_table(key_of(relation))
-    _note_rows(statement, query, key_of(relation), [], None)
+def _table_from(statement: Statement, query: Any, relation: Any, keeps: bool = True) -> Iterator[Operation]:
+    """`keeps` says that the table is sure to be made, with the rows of the query."""
+    if keeps:
+        statement.schema.create_table(key_of(relation))
+    if keeps and relation.relpersistence != "t":
+        _note_rows(statement, query, key_of(relation), [], None)
     yield statement.does("create_table", f"Creates {said(relation)} with rows of other tables.", said(relation))
 
 
 def _bookkeeping(statement: Statement) -> Operation:
     return statement.does("version", "Writes down the revision, as Alembic does after each step.", lock=ROW_EXCLUSIVE)
+
+
+# Types as which every value can be read again.
+_WHOLE = {"text", "varchar"}
 
 
 class _Called(Visitor):
@@ -167,8 +181,8 @@ class _Called(Visitor):
 
 
 def _column(node: Any) -> List[str]:
-    """The parts of a plain reference to a column, also below a cast; empty for anything else."""
-    while type(node).__name__ == "TypeCast":
+    """The parts of a plain reference to a column; empty for anything else. A cast may have cut its values, unless it is to text."""
+    while type(node).__name__ == "TypeCast" and not node.typeName.typmods and node.typeName.names[-1].sval in _WHOLE:
         node = node.arg
     if type(node).__name__ != "ColumnRef":
         return []
@@ -236,7 +250,7 @@ def _note_rows(statement: Statement, query: Any, to: Table, columns: Sequence[st
     # Of a table whose columns are not all known, a list of columns is taken for all of them.
     every = statement.schema.columns(source) <= some if source in statement.schema.whole else bool(some)
     if ["*"] in [column[-1:] for column in read] or every:
-        names.copy_rows(source, where)
+        names.copy_rows(source, where, to)
     if where:
         return
     for position, column in enumerate(read):

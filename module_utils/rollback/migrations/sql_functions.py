@@ -23,4 +23,5 @@ _READING_NAMES = {
 
 def acts(function: str) -> bool:
     """Whether a function may be called for what it does, and not for what it yields."""
-    return not function.startswith(_READING) and function not in _READING_NAMES
+    # It may set the search_path, after which names mean other tables.
+    return function == "set_config" or (not function.startswith(_READING) and function not in _READING_NAMES)

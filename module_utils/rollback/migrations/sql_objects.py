@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any, Callable, Dict, Iterator
 
 from ansible.module_utils.rollback.migrations.column_types import read_type
@@ -9,6 +10,7 @@ from ansible.module_utils.rollback.migrations.names import Table, table_key
 from ansible.module_utils.rollback.migrations.operations import TABLE, UNKNOWN, Loss, Operation
 from ansible.module_utils.rollback.migrations.sql_statement import (
     ACCESS_EXCLUSIVE,
+    CASCADE,
     EXCLUSIVE,
     MARK,
     SHARE,
@@ -28,6 +30,8 @@ _HOLDING = {
     "OBJECT_EXTENSION": "extension",
     "OBJECT_SCHEMA": "schema",
 }
+# Settings that decide which table a name means.
+_RESOLVING = {"search_path", "role", "session_authorization"}
 _LOCKS = (
     "",
     "ACCESS SHARE",
@@ -47,7 +51,15 @@ def drop(statement: Statement) -> Iterator[Operation]:
         schema, name = _named(thing)
         called = f"{schema}.{name}" if schema else name
         if what in ("OBJECT_TABLE", "OBJECT_FOREIGN_TABLE"):
+            apart = replace(statement, kind=CASCADE)
+            parts = [
+                apart.loses(
+                    CASCADE, Loss(TABLE, *part), f"Drops {part[1]}, a partition of {called}, with all its rows."
+                )
+                for part in statement.schema.parts_of(table_key(schema, name))
+            ]
             yield _drop_table(statement, schema, name, cascade)
+            yield from parts
         elif what == "OBJECT_INDEX":
             lock = SHARE_UPDATE_EXCLUSIVE if node.concurrent else ACCESS_EXCLUSIVE
             reason = f"Drops the index {called}."
@@ -65,6 +77,8 @@ def drop(statement: Statement) -> Iterator[Operation]:
                 else ""
             )
             table = schema if words in ("trigger", "policy", "rule") else ""
+            if words == "type":
+                statement.schema.enums.pop(table_key(schema, name), None)
             more = " and whatever depends on it (CASCADE)" if cascade else ""
             yield statement.does("drop", f"Drops the {words} {called}{more}.", table, held)
 
@@ -89,6 +103,7 @@ def _drop_table(statement: Statement, schema: str, name: str, cascade: bool) -> 
     if names.before(key) is not None and names.rows_copied(key, ""):
         reason = f"Drops table {called}, whose rows were copied to another table first."
         done = statement.does("drop_table", reason, called, ACCESS_EXCLUSIVE)
+        names.rows_gone(key, "")
     else:
         more = ", and with it foreign keys and views that depend on it (CASCADE)" if cascade else ""
         done = statement.loses(
@@ -99,10 +114,15 @@ def _drop_table(statement: Statement, schema: str, name: str, cascade: bool) -> 
 
 
 def create_table(statement: Statement) -> Iterator[Operation]:
-    node = statement.node
-    if not node.if_not_exists or statement.schema.names.before(key_of(node.relation)) is None:
-        statement.schema.create_table(key_of(node.relation))
-        _note_columns(statement, key_of(node.relation))
+    node, key = statement.node, key_of(statement.node.relation)
+    # Where it is only perhaps made, and the upgrades have made it, it was there before, and so were its rows.
+    there = statement.schema.columns(key) and not statement.schema.certain
+    if not node.if_not_exists or statement.schema.names.before(key) is None:
+        if not there:
+            statement.schema.create_table(key)
+        _note_columns(statement, key)
+        if node.partbound is not None and node.inhRelations:
+            statement.schema.partitions.setdefault(key_of(node.inhRelations[0]), []).append(key)
     yield statement.does("create_table", f"Creates table {said(node.relation)}.", said(node.relation))
 
 
@@ -143,6 +163,9 @@ def rename(statement: Statement) -> Iterator[Operation]:
         reason = f"Renames {said(node.relation)}.{node.subname} to {node.newname}."
         yield statement.does("alter_column", reason, said(node.relation), ACCESS_EXCLUSIVE)
     else:
+        if what == "OBJECT_TYPE":
+            old_type = _named(node.object)
+            schema.rename_type(table_key(*old_type), table_key(old_type[0], node.newname))
         words = what[len("OBJECT_") :].lower().replace("tabconstraint", "constraint").replace("_", " ")
         old = node.subname or (node.relation.relname if node.relation else _named(node.object)[1])
         # Renaming an index needs less than anything else does.
@@ -159,10 +182,20 @@ def move(statement: Statement) -> Iterator[Operation]:
     yield statement.does("rename", f"Moves {name} to the schema {node.newschema}.", name, ACCESS_EXCLUSIVE)
 
 
+def create_enum(statement: Statement) -> Iterator[Operation]:
+    labels = tuple(label.sval for label in statement.node.vals or ())
+    statement.schema.enums[table_key(*dotted(statement.node.typeName))] = labels
+    yield from harmless(statement)
+
+
 def add_label(statement: Statement) -> Iterator[Operation]:
     """A new label cannot be used in the transaction that adds it; before PostgreSQL 12 it could not be added in one."""
     node = statement.node
     name = dotted(node.typeName)[1]
+    key, enums = table_key(*dotted(node.typeName)), statement.schema.enums
+    if enums.get(key):
+        kept = [node.newVal if label == node.oldVal else label for label in enums[key]]
+        enums[key] = tuple(dict.fromkeys(kept if node.oldVal else [*kept, node.newVal]))
     if node.oldVal:
         yield statement.does("alter_enum", f"Renames the label {node.oldVal} of {name} to {node.newVal}.")
         return
@@ -220,6 +253,17 @@ def drop_database(statement: Statement) -> Iterator[Operation]:
     yield statement.does("drop", f"Drops the database {name} as a whole.", risk=UNKNOWN, transactional=False)
 
 
+def set_variable(statement: Statement) -> Iterator[Operation]:
+    """Only a search path, or a role that has one, changes what the statements that follow mean."""
+    node = statement.node
+    values = [getattr(getattr(arg, "val", None), "sval", "") for arg in node.args or ()]
+    if node.name not in _RESOLVING or (len(values) == 1 and table_key(values[0], "") == ("", "")):
+        yield from harmless(statement)
+        return
+    reason = f"Sets {node.name}, after which names without a schema may mean other tables."
+    yield statement.does("execute", reason, risk=UNKNOWN)
+
+
 def outside(words: str) -> Callable[[Statement], Iterator[Operation]]:
     """What refuses to run in a transaction and touches no rows."""
 
@@ -256,12 +300,14 @@ STATEMENTS: Dict[str, Callable[[Statement], Iterator[Operation]]] = {
     "RenameStmt": rename,
     "AlterObjectSchemaStmt": move,
     "AlterEnumStmt": add_label,
+    "CreateEnumStmt": create_enum,
     "VacuumStmt": maintain,
     "ReindexStmt": reindex,
     "RefreshMatViewStmt": refresh,
     "ClusterStmt": cluster,
     "LockStmt": lock_table,
     "TransactionStmt": transaction,
+    "VariableSetStmt": set_variable,
     "CreateTrigStmt": trigger,
     "DropdbStmt": drop_database,
     "CreatedbStmt": outside("Creates a database."),

@@ -8,9 +8,13 @@ from typing import Any, Dict, List, Optional, Sequence, Set, Tuple
 from ansible.module_utils.rollback.migrations.column_types import Type
 from ansible.module_utils.rollback.migrations.names import Names, Table, table_key
 from ansible.module_utils.rollback.migrations.operations import LOSSY, SAFE, UNKNOWN, Loss, Operation
+from ansible.module_utils.rollback.words import listed
 
 # Stands in SQL for what only the running migration knows. PostgreSQL takes it for the name of a thing.
 MARK = "‽"
+
+# The kind of what no statement says: foreign keys and partitions bring it with them.
+CASCADE = "cascade"
 
 # Table locks in PostgreSQL's words.
 ACCESS_EXCLUSIVE = "ACCESS EXCLUSIVE"
@@ -48,12 +52,19 @@ class Schema:
     types: Dict[Tuple[Table, str], Type] = field(default_factory=dict)
     references: List[Reference] = field(default_factory=list)
     whole: Set[Table] = field(default_factory=set)
+    # Labels of the enums, none where they are not known.
+    enums: Dict[Table, Tuple[str, ...]] = field(default_factory=dict)
+    # Partitions by the table that they are part of.
+    partitions: Dict[Table, List[Table]] = field(default_factory=dict)
+    # Columns that were added with nothing in them, and not filled since.
+    hollow: Set[Tuple[Table, str]] = field(default_factory=set)
     # Whether what is read now surely happens. A table that is perhaps emptied is not taken for empty afterwards.
     certain: bool = True
 
     def at_start(self) -> "Schema":
         """The same knowledge for somebody who begins here: the names of now are those of before."""
-        return Schema(Names(), dict(self.types), list(self.references), set(self.whole))
+        parts = {parent: list(children) for parent, children in self.partitions.items()}
+        return Schema(Names(), dict(self.types), list(self.references), set(self.whole), dict(self.enums), parts)
 
     def columns(self, table: Table) -> Set[str]:
         """The columns of a table that is known with all of them, else those of which we know."""
@@ -75,12 +86,34 @@ class Schema:
         self.names.drop_table(table)
         self.references = [one for one in self.references if table not in (one.child, one.parent)]
         self.types = {of: kind for of, kind in self.types.items() if of[0] != table}
+        self.hollow = {of for of in self.hollow if of[0] != table}
         self.whole.discard(table)
+        for child in self.partitions.pop(table, []):
+            self.drop_table(child)
+        self.detach(table)
+
+    def detach(self, table: Table) -> None:
+        for children in self.partitions.values():
+            if table in children:
+                children.remove(table)
+
+    def parts_of(self, table: Table) -> List[Table]:
+        """The partitions of a table, and theirs."""
+        children = self.partitions.get(table, [])
+        return [part for child in children for part in (child, *self.parts_of(child))]
+
+    def rename_type(self, name: Table, to: Table) -> None:
+        if name in self.enums:
+            self.enums[to] = self.enums.pop(name)
+        for of, kind in self.types.items():
+            if kind.name == name[1] and not kind.builtin:
+                self.types[of] = replace(kind, name=to[1])
 
     def drop_column(self, table: Table, column: str) -> None:
         self.names.drop_column(table, column)
         self.references = [one for one in self.references if one.child != table or column not in one.columns]
         self.types.pop((table, column), None)
+        self.hollow.discard((table, column))
 
     def drop_constraint(self, table: Table, name: str) -> None:
         self.references = [one for one in self.references if (one.child, one.name) != (table, name)]
@@ -108,12 +141,19 @@ class Schema:
         ]
         if table in self.whole:
             self.whole = (self.whole - {table}) | {to}
+        self.hollow = {(moved.get(of, of), column) for of, column in self.hollow}
+        self.partitions = {
+            moved.get(parent, parent): [moved.get(child, child) for child in children]
+            for parent, children in self.partitions.items()
+        }
         for of, column in list(self.types):
             if of == table:
                 self.types[(to, column)] = self.types.pop((of, column))
 
     def rename_column(self, table: Table, column: str, to: str) -> None:
         self.names.rename_column(table, column, to)
+        if (table, column) in self.hollow:
+            self.hollow = (self.hollow - {(table, column)}) | {(table, to)}
         if (table, column) in self.types:
             self.types[(table, to)] = self.types.pop((table, column))
         self.references = [
@@ -155,10 +195,12 @@ class Statement:
             risk, reason = SAFE, f"{reason} It is a temporary table."
         else:
             before = self.schema.names.translated(loss)
-            if before is None:
+            held = self.schema.names.held(loss)
+            if held:
+                reason = f"{reason} The only copy of what was in {listed(one.name for one in held)} is there."
+            elif before is None:
                 risk, reason = SAFE, f"{reason} What is there then comes from the migration itself."
-            else:
-                losses = (before,)
+            losses = tuple(filter(None, [before, *held]))
         return Operation(
             self.kind or kind, risk, reason, self.path, self.line, loss.name, lock, sql=self.sql, losses=losses, **facts
         )

@@ -29,6 +29,8 @@ from ansible.module_utils.rollback.migrations.values import (
 )
 
 _CALL = re.compile(r"[a-z_]\w*\(")
+# Stands among the arguments of a call for those of a `**` whose names are not known.
+REST = "**"
 UNREAD_TYPE = SqlType(quoted(MARK))
 Args = Sequence[Any]
 Options = Mapping[str, Any]
@@ -53,6 +55,40 @@ _WORDS = {
     "autostring": "VARCHAR",
 }
 _CHARS = {"char": "CHAR", "nchar": "CHAR"}
+
+
+# The arguments of types that take few: how many by place, and their names. Every other one makes Python refuse the call.
+_NO_ARGUMENTS: Tuple[int, Tuple[str, ...]] = (0, ())
+_ARGUMENTS: Dict[str, Tuple[int, Tuple[str, ...]]] = {
+    **dict.fromkeys(("Integer", "SmallInteger", "BigInteger", "INTEGER", "INT", "SMALLINT", "BIGINT"), _NO_ARGUMENTS),
+    **dict.fromkeys(("Date", "DATE"), _NO_ARGUMENTS),
+    **dict.fromkeys(("DateTime", "DATETIME", "TIMESTAMP", "Time", "TIME"), (1, ("timezone",))),
+    **dict.fromkeys(("Boolean", "BOOLEAN"), (4, ("create_constraint", "name", "_create_events", "_adapted_from"))),
+    **dict.fromkeys(("LargeBinary", "BLOB", "BINARY", "VARBINARY"), (1, ("length",))),
+}
+# Packages that have SQLAlchemy's own types. Those of a dialect take other arguments.
+_OWN = ("sqlalchemy", "sqlalchemy.types", "sqlalchemy.sql.sqltypes")
+
+
+class NeverMade(Exception):
+    """A call that Python or SQLAlchemy refuses, whatever the database holds; the message says why."""
+
+
+def _refused(path: str, args: Args, options: Options) -> str:
+    """Why such a type can never be made, empty where it can."""
+    package, _, name = path.rpartition(".")
+    if package not in _OWN:
+        return ""
+    if name in _ARGUMENTS:
+        most, names = _ARGUMENTS[name]
+        strange = [key for key in options if key not in names and key != "**"]
+        if len(args) > most or strange:
+            return f"{name} takes no argument {strange[0]}" if strange else f"{name} is given too many arguments"
+    length = args[0] if args else options.get("length")
+    wrong = isinstance(length, str) and MARK not in length and not length.strip().isdigit()
+    if name.lower() in {**_WORDS, **_CHARS} and wrong:
+        return f"{length!r} is not a length of {name}"
+    return ""
 
 
 def type_of(value: Any) -> SqlType:
@@ -87,7 +123,8 @@ def make_type(name: str, args: Args, options: Options) -> SqlType:
         word = _WORDS.get(key) or _CHARS[key]
         if length is None:
             return SqlType(word)
-        return SqlType(f"{word}({length})") if isinstance(length, int) else UNREAD_TYPE
+        number = int(length) if isinstance(length, str) and length.strip().isdigit() else length
+        return SqlType(f"{word}({number})") if isinstance(number, int) else UNREAD_TYPE
     if key in ("numeric", "decimal"):
         numbers = [*args, *(options[part] for part in ("precision", "scale") if part in options)][:2]
         known = [str(number) for number in numbers if isinstance(number, int)]
@@ -117,7 +154,11 @@ def _enum(args: Args, options: Options) -> SqlType:
         length = options.get("length") or max(map(len, labels), default=0)
         return SqlType(f"VARCHAR({length})") if length else UNREAD_TYPE
     schema = options.get("schema")
-    return SqlType(qualified(name, schema), name_of(name), schema if isinstance(schema, str) else "")
+    if args and isinstance(args[0], Class) and options.get("values_callable") is None:
+        labels = [label for label in args[0].names if not label.startswith("_")]
+    whole = len(args) == len(labels) or (args and isinstance(args[0], Class))
+    known = tuple(labels) if whole and not any(MARK in label for label in labels) else ()
+    return SqlType(qualified(name, schema), name_of(name), schema if isinstance(schema, str) else "", known)
 
 
 def table_of(value: Any) -> TableValue:
@@ -309,6 +350,9 @@ def call(path: str, args: Args, options: Options) -> Any:
         return _CALLS[name](args, options)
     if name in _EXPRESSIONS:
         return Sql(MARK)
+    refused = _refused(path, args, options)
+    if refused:
+        raise NeverMade(refused)
     found = make_type(name, args, options)
     return found if found is not UNREAD_TYPE else UNKNOWN_VALUE
 
@@ -358,6 +402,8 @@ def query_method(query: Query, name: str, args: Args, options: Options) -> Query
                 given.update(part)
             else:
                 given[MARK] = UNKNOWN_VALUE
+        if given.pop(REST, None) is not None:  # some of the names are not known
+            given[MARK] = UNKNOWN_VALUE
         return query.values(given)
     if name == "from_select":
         columns: List[Any] = list(args[0]) if args and isinstance(args[0], (list, tuple)) else []

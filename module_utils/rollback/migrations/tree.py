@@ -22,6 +22,7 @@ from ansible.module_utils.rollback.migrations.reach import Reach, Root
 
 # Alembic's own rule for what is a revision file.
 _REVISION_FILE = re.compile(r"(?!\.#|__init__)(.*\.py)$")
+_IMPORTED = re.compile(r"^\s*(?:from|import)\s+(\w[\w.]*)", re.MULTILINE)
 # Enough for the largest histories there are; whoever points at a whole file system is told so.
 _MOST_FILES, _MOST_CHARACTERS = 5_000, 50_000_000
 
@@ -29,18 +30,22 @@ _MOST_FILES, _MOST_CHARACTERS = 5_000, 50_000_000
 @dataclass(frozen=True)
 class Tree:
     """`files` is the text of each file by its path (posix, relative to the project), `versions` says which of them are revision
-    files, `roots` below which directories imports are looked for (`""` is the project itself)."""
+    files, `roots` below which directories imports are looked for (`""` is the project itself).
+
+    `version_table_schema` is where Alembic keeps its table in the database that the history is read for, if that is known."""
 
     files: Dict[str, str]
     versions: Tuple[str, ...]
     roots: Tuple[str, ...] = ("",)
+    version_table_schema: str = ""
 
     def as_dict(self) -> Dict[str, Any]:
         return {**asdict(self), "versions": list(self.versions), "roots": list(self.roots)}
 
     @classmethod
     def from_dict(cls, found: Mapping[str, Any]) -> "Tree":
-        return cls(dict(found["files"]), tuple(found["versions"]), tuple(found["roots"]))
+        schema = str(found.get("version_table_schema", ""))
+        return cls(dict(found["files"]), tuple(found["versions"]), tuple(found["roots"]), schema)
 
     def pack(self) -> str:
         """As one short string, for the result of a module."""
@@ -130,12 +135,31 @@ def read_versions(directory: Path, helpers: bool = True) -> Tree:
     packages = [place, *place.parents]
     # The directory of Alembic is rarely a package itself, and its versions even less.
     around = next((at for at in packages[:3] if (at / "__init__.py").exists()), None)
+    while around is not None and (around.parent / "__init__.py").exists():
+        around = around.parent
+    around = _namespace(around or place, place) or around
     if around is None:
         return _collect(place.parent, [place], [Root(place.parent)] if helpers else [], False)
-    while (around.parent / "__init__.py").exists():
-        around = around.parent
     roots = [Root(around.parent, frozenset({around.name}))] if helpers else []
     return _collect(around.parent, [place], roots, False)
+
+
+def _namespace(inner: Path, place: Path) -> Optional[Path]:
+    """The package above `inner` by whose name the revisions in `place` import its modules; None where there is none.
+
+    It may have no `__init__.py`, or directories without one below it.
+    """
+    imported = {
+        tuple(name.split(".")[:2])
+        for path in _revision_files(place, False)
+        for name in _IMPORTED.findall(_text(path))
+        if "." in name
+    }
+    for above in inner.parents:
+        inside = {second for first, second in imported if first == above.name}
+        if any((above / name).is_dir() or (above / f"{name}.py").is_file() for name in inside):
+            return above
+    return None
 
 
 def _collect(project: Path, places: Sequence[Path], roots: Sequence[Root], recursive: bool) -> Tree:

@@ -10,13 +10,30 @@ from ansible.module_utils.rollback.migrations.sql_statement import MARK
 
 
 class Unknown:
-    """What only the running migration knows. There is one, UNKNOWN_VALUE; whatever is made of it is it again."""
+    """What only the running migration knows. Whatever is made of it is unknown too.
+
+    `truth` is set where at least that is certain (`row or "none"`). What is `harmless` does nothing to the database when its
+    methods are called: rows that were read, loggers, files.
+    """
+
+    def __init__(self, truth: Optional[bool] = None, harmless: bool = False) -> None:
+        self.truth, self.harmless = truth, harmless
 
     def __repr__(self) -> str:
         return MARK
 
 
 UNKNOWN_VALUE = Unknown()
+HARMLESS_VALUE = Unknown(harmless=True)
+TRUTHY_VALUE, FALSY_VALUE = Unknown(True), Unknown(False)
+
+
+class Told(str):
+    """Text that somebody says the running migration has, good for a name: it may have none instead, so it decides nothing."""
+
+
+class Items(List[Any]):
+    """A set, in the order in which the script writes it."""
 
 
 @dataclass(frozen=True)
@@ -60,11 +77,15 @@ class Reflection:
 
 @dataclass(frozen=True)
 class SqlType:
-    """A column type as PostgreSQL spells it. `enum` is its name if it is a type of its own, `schema` where that is."""
+    """A column type as PostgreSQL spells it. `enum` is its name if it is a type of its own, `schema` where that is.
+
+    `labels` are those of an enum, none where they are not known.
+    """
 
     sql: str
     enum: str = ""
     schema: str = ""
+    labels: Tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -191,11 +212,23 @@ class Class:
         return any(name.endswith(("Enum", "Flag")) for name in names)
 
     @property
+    def is_text(self) -> bool:
+        """Whether the members of an enum are strings: `class Colour(str, Enum)`, or a StrEnum."""
+        names = [base.name for base in self.bases if isinstance(base, (External, Class))]
+        return "str" in names or "StrEnum" in names
+
+    @property
     def is_type(self) -> bool:
         """Whether it is a column type: one that decorates another, or extends one of a library."""
         if self.find("impl") is not None or self.find("get_col_spec") is not None:
             return True
         return any(base.is_type if isinstance(base, Class) else _is_library_type(base) for base in self.bases)
+
+    @property
+    def order(self) -> List["Class"]:
+        """The class and the known ones above it, in the order in which Python looks for an attribute."""
+        found = [self, *(above for base in self.bases if isinstance(base, Class) for above in base.order)]
+        return [kind for place, kind in enumerate(found) if kind not in found[place + 1 :]]
 
     def find(self, name: str) -> Optional[Any]:
         """An attribute of the class or of the classes above it that are known."""
@@ -210,10 +243,11 @@ class Class:
 
 @dataclass(frozen=True)
 class Member:
-    """A member of an enum class."""
+    """A member of an enum class; `is_text` if it is a string besides."""
 
     name: str
     value: Any
+    is_text: bool = False
 
 
 @dataclass(eq=False)
@@ -232,6 +266,20 @@ class Frame:
     given: Tuple[Any, ...] = ()
     returned: List[Any] = field(default_factory=list)
     yielded: List[Any] = field(default_factory=list)
+    # Whether it may yield fewer than that.
+    perhaps_yielded: bool = False
+
+
+@dataclass(frozen=True, eq=False)
+class Parent:
+    """What `super()` returns for `owner`: `classes` are those that Python searches after the one whose method asks."""
+
+    owner: Any
+    classes: Tuple[Class, ...]
+
+    def find(self, name: str) -> Optional[Any]:
+        """An attribute of these classes."""
+        return next((kind.names[name] for kind in self.classes if name in kind.names), None)
 
 
 @dataclass(eq=False)
@@ -241,6 +289,8 @@ class Scope:
     module: Module
     names: Dict[str, Any] = field(default_factory=dict)
     outer: Optional["Scope"] = None
+    # Where names live that are declared `global` or `nonlocal` here.
+    declared: Dict[str, Dict[str, Any]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -258,7 +308,8 @@ def quoted(name: Any) -> str:
 
 
 def qualified(name: Any, schema: Any = None) -> str:
-    return f"{quoted(schema)}.{quoted(name)}" if schema is not None else quoted(name)
+    """A name as SQL takes it. An empty schema is none, as it is to Alembic."""
+    return f"{quoted(schema)}.{quoted(name)}" if schema is not None and schema != "" else quoted(name)
 
 
 def name_of(value: Any) -> str:
