@@ -6,7 +6,7 @@ from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
 
 from ansible.module_utils.rollback import migration_lines, outcome
 from ansible.module_utils.rollback.plan import rows_said
-from ansible.module_utils.rollback.words import duration
+from ansible.module_utils.rollback.words import amount, duration
 
 METHOD_NAMES = {
     "app": "Application Rollback",
@@ -62,10 +62,12 @@ def build(record: Mapping[str, Any], notes: Mapping[str, Any]) -> Dict[str, Any]
         "checks": by_name.get("verify", {}).get("data", {}).get("checks", []),
         "set_aside": kept,
         "set_aside_as": kept_as,
+        "set_aside_holds": _holds(plan),
+        "written_since": _written_since(by_name.get("bring_back", {}).get("data", {})),
         "went_back": counted.get("tables", plan["forecast"]),
-        "taken_away": _taken_away(plan),
+        "taken_away": [] if concluded["outcome"] == outcome.PUT_BACK else _taken_away(plan),
         "went_back_counted": "after the last session had ended" if "tables" in counted else "for the plan",
-        "rows_before": counted.get("rows", plan["rows_now"]),
+        "rows_before": _rows_before({**plan, **before}),
         "rows_before_said": rows_said({**plan, **before}, "now") or "0 rows",
         "rows_after_said": rows_said(plan, "then") or "0 rows",
         "problems": list(record["problems"]),
@@ -87,12 +89,52 @@ def _taken_away(plan: Mapping[str, Any]) -> List[Dict[str, Any]]:
 def _set_aside(plan: Mapping[str, Any], steps: Mapping[str, Mapping[str, Any]], swapped: bool) -> Tuple[str, str]:
     """As what, and under which name or path, is kept what was there before."""
     if "migration" in plan:
-        kept = plan["migration"]["salvage"] if steps.get("salvage", {}).get("status") == "done" else ""
-        return ("schema", str(kept)) if kept else ("", "")
+        return ("schema", str(plan["migration"]["salvage"])) if _has_salvage(plan, steps) else ("", "")
     safety = steps.get("safety", {}).get("data", {}).get("backup")
     if safety:
         return "safety dump", str(safety)
     return ("database", str(plan["database"]["aside"])) if swapped else ("", "")
+
+
+def _has_salvage(plan: Mapping[str, Any], steps: Mapping[str, Mapping[str, Any]]) -> bool:
+    """Whether the salvage schema is there at the end of the run: made and not dropped since."""
+    if not plan["migration"]["salvage"]:
+        return False
+    dropped, made = steps.get("drop_salvage", {}), steps.get("salvage", {})
+    if dropped.get("status") == "done" and dropped["began_s"] >= made.get("began_s", 0.0):
+        return False
+    return plan["migration"]["direction"] == migration_lines.UP or made.get("status") == "done"
+
+
+def _holds(plan: Mapping[str, Any]) -> str:
+    """What is in there, in words that follow its name."""
+    if "migration" not in plan:
+        return "as it was before"
+    if plan["migration"]["direction"] == migration_lines.UP:
+        return "with what did not come back because users have written or deleted since"
+    kept = any(entry["savable"] for entry in plan["migration"]["losses"])
+    return "with what the downgrade took away" if kept else "with what an undo compares"
+
+
+def _written_since(back: Mapping[str, Any]) -> List[str]:
+    """Sentences about what users wrote between a downgrade and its undo."""
+    said = []
+    if back.get("conflicts"):
+        values = amount(back["conflicts"], "value or row", "values and rows")
+        said.append(f"{values} that users wrote or deleted since the downgrade stayed as they left them.")
+    if back.get("dropped"):
+        rows = amount(back["dropped"], "row")
+        said.append(
+            f"{rows} that users wrote since had a place only in the older schema; the salvage schema keeps them."
+        )
+    if said and back.get("conflicts_file"):
+        said.append(f"Both sides are in {back['conflicts_file']}.")
+    return said
+
+
+def _rows_before(plan: Mapping[str, Any]) -> Optional[int]:
+    """Rows of the database before the run; None where some could not be counted."""
+    return None if plan.get("uncounted_now") else int(plan["rows_now"])
 
 
 def _outage(steps: Mapping[str, Mapping[str, Any]]) -> Optional[float]:
@@ -119,6 +161,8 @@ def _timeline(
     unplanned = {
         "put_back": f"Start {plan['application']['name']} again, as it was",
         "lost_writes": "Count what went back in time",
+        "bring_back": "Bring back what was kept aside",
+        "drop_salvage": "Drop the schema of which everything is back",
     }
     done = {step["name"] for step in steps}
     before = float(opened["data"].get("asked_s_before", 0.0))
@@ -168,7 +212,9 @@ def _actions(plan: Mapping[str, Any], ended: str, set_aside: str) -> List[str]:
     actions = []
     if ended != outcome.SUCCEEDED:
         actions.append("Find the cause of the failure above; the run's journal has every step.")
-    if set_aside and "migration" in plan:
+    if set_aside and "migration" in plan and plan["migration"]["direction"] == migration_lines.UP:
+        actions.append(f"Decide about what did not come back; it is in {set_aside}. Drop that schema afterwards.")
+    elif set_aside and "migration" in plan and plan["migration"]["losses"]:
         actions.append(f"Look through what the downgrade took away; it is in {set_aside}.")
     if set_aside and plan["forecast"]:
         actions.append(f"Look through what was written since the backup; it is in {set_aside}.")

@@ -18,12 +18,14 @@ _SEAL = "sealed-secret:"
 _SALT_LENGTH = 12
 # Options of modules that hold secrets, at any depth. A contract test compares them with the argument specs.
 SECRETS = ("api_key", "kubeconfig", "passphrase", "password", "private_key", "secret_key", "session_token")
-# Shorter ones are too likely to be a part of ordinary words.
-_REDACTED_LENGTH = 6
+# Shorter ones are too likely to be ordinary words. Up to the second length a secret is masked as a word of its own only: inside of
+# a longer word, such as a revision, it is there by chance.
+_REDACTED_LENGTH, _WORD_LENGTH = 6, 16
 _MASK = "***"
 # Under such names values are secrets; the other variables of an environment are not.
-_TELLING = re.compile(r"pass|pwd|secret|token|key|ur[il]|dsn|auth|cred", re.IGNORECASE)
-_NAME = re.compile(r"[a-z_][a-z0-9_]*")
+_TELLING = re.compile(r"pass|pwd|secret|token|(?<!mon)key(?!board)|ur[il]|dsn|auth(?!or(?!iz))|cred", re.IGNORECASE)
+# An address that names a host and no more holds no secret; a path may be one, as that of a webhook.
+_ADDRESS = re.compile(r"\w[\w+.-]*://[\w.-]+(:\d+)?/?")
 # The last @ before the path ends the password, so that one with an @ inside is gone as a whole; and one may have a / inside.
 _IN_URL = re.compile(r"(://[^:/@\s]*:)(?:[^/\s'\"]*|[^@\s]*)@")
 _IN_CONNINFO = re.compile(r"(\b(?:ssl)?password\s*=\s*)('(?:[^'\\]|\\.)*'|[^\s'\"]+)", re.IGNORECASE)
@@ -80,17 +82,19 @@ def opened(params: Mapping[str, Any]) -> Dict[str, Any]:
     return plain
 
 
-def redacted(text: str, keep_names: bool = False) -> str:
-    """What a foreign program said, without passwords of URLs and connection strings, and without secrets of this module.
+def redacted(text: str) -> str:
+    """Return what a foreign program said as it may be shown: no passwords of URLs and connection strings, no secrets of this module.
 
-    A secret that was also given openly, such as a password that is the database's name, is left: the text would be of no use.
-    `keep_names` is for text from which names are read: what could be one is left outside of URLs.
+    It is for people alone: a name that is read from the result may be a masked one. A secret that was also given openly, such as
+    a password that is the database's name, is left: the text would be of no use.
     """
     text = _IN_CONNINFO.sub(rf"\1{_MASK}", _IN_URL.sub(rf"\1{_MASK}@", text))
     shown = "\n".join(_open)
     for secret in sorted(_secrets, key=len, reverse=True):
-        if secret not in shown and not (keep_names and _NAME.fullmatch(secret)):
-            text = text.replace(secret, _MASK)
+        if secret in shown:
+            continue
+        pattern = re.escape(secret)
+        text = re.sub(rf"(?<!\w){pattern}(?!\w)" if len(secret) < _WORD_LENGTH else pattern, _MASK, text)
     return text
 
 
@@ -104,7 +108,7 @@ def _note(name: str, value: Any, hidden: bool) -> None:
     elif isinstance(value, (list, tuple)):
         for entry in value:
             _note(name, entry, hidden)
-    elif hidden and _TELLING.search(name):
+    elif hidden and _TELLING.search(name) and not _ADDRESS.fullmatch(str(value)):
         in_url = [unquote(word) for word in re.findall(r"://[^:/@\s]*:([^/\s]*)@", str(value))]
         # One of several lines, such as a key, is shown by parts if at all.
         _secrets.update(word for word in [*str(value).splitlines(), *in_url] if len(word) >= _REDACTED_LENGTH)

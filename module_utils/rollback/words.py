@@ -31,9 +31,9 @@ def size(count: Number) -> str:
     return f"{value:.1f} TiB"
 
 
-def amount(count: int, noun: str) -> str:
-    """`1 row`, `2,000 rows`; for nouns that take a plain s."""
-    return f"{count:,} {noun}" + ("" if count == 1 else "s")
+def amount(count: int, noun: str, plural: str = "") -> str:
+    """`1 row`, `2,000 rows`; nouns that take a plain s need no `plural`."""
+    return f"{count:,} {noun if count == 1 else plural or noun + 's'}"
 
 
 def count(number: Optional[int]) -> str:

@@ -7,6 +7,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Dict, Iterable, Iterator, List, Optional, Tuple
 
+from ansible.module_utils.rollback.backups import column_versions
 from ansible.module_utils.rollback.backups.dump_text import END_MARKER, HEADER, Text
 from ansible.module_utils.rollback.backups.preamble import LEFT_OUT
 from ansible.module_utils.rollback.backups.script import RESTRICT, Script, Token
@@ -142,11 +143,13 @@ def entries(blocks: Iterable[bytes]) -> Iterator[Entry]:
         lines.append(line)
         if not script.between_statements:
             continue
-        statement, lines = b"".join(lines), []
+        statement, lines = column_versions.removed(b"".join(lines)), []
         setting, copy = _SETTING.fullmatch(statement), _COPY.fullmatch(statement)
         if (copy or True in copies) and not (copy and copies == [True]):
             raise NotAsDumped("A COPY shares its lines with something else.", "Choose another backup.")
         copies.clear()
+        if not statement:
+            continue
         full = kind in (_LARGE_OBJECTS, TABLE_DATA) and (len(statements) >= _PIECE or size >= _PIECE_BYTES)
         if setting or copy or full:
             if statements:

@@ -9,6 +9,7 @@ import re
 import secrets
 from typing import Iterable, Iterator, List, Tuple
 
+from ansible.module_utils.rollback.backups import column_versions
 from ansible.module_utils.rollback.backups.dump_text import END_OF_ROWS, Text
 from ansible.module_utils.rollback.backups.preamble import LEFT_OUT, NO_TIMEOUTS
 from ansible.module_utils.rollback.backups.scan import Scanner
@@ -42,11 +43,12 @@ def lines(blocks: Iterable[bytes], psql: Tuple[int, ...]) -> Iterator[bytes]:
     if key:
         yield b"\\restrict %s\n" % key
     yield NO_TIMEOUTS
-    for line in iter(text.line, b""):
+    for said in iter(text.line, b""):
         between = scanner.script.between_statements
-        if between and (RESTRICT.match(line) or LEFT_OUT.fullmatch(line)):
-            continue
+        line = column_versions.removed(said) if between else said
         if between:
+            if not line or RESTRICT.match(line) or LEFT_OUT.fullmatch(line):
+                continue
             comes_last = bool(_EVENT_TRIGGER.match(line))
         opening = opening and not (between and _MAKES.match(line))
         table = scanner.feed(line)

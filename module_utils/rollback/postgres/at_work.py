@@ -63,16 +63,26 @@ def invalid_indexes(connection: "psycopg.Connection[Any]") -> List[str]:
     return [str(name) for (name,) in connection.execute(_INVALID).fetchall()]
 
 
-def wait_for_writers(connection: "psycopg.Connection[Any]", within_s: float) -> None:
-    """Until nobody else writes: what a killed migration left running may still commit. Raises RollbackError after `within_s`."""
+def wait_for_writers(connection: "psycopg.Connection[Any]", within_s: float, called: str = "") -> None:
+    """Wait until no other session writes, or none that is `called` so: what a killed migration left running may still commit.
+
+    Raises RollbackError after `within_s`.
+    """
     until = time.monotonic() + within_s
     while True:
-        writers = [session for session in sessions(connection) if session.writes]
+        writers = [session for session in sessions(connection) if _may_commit(session, called)]
         if not writers:
             return
         if time.monotonic() > until:
+            who = "; ".join(map(str, writers[:3]))
+            said = "A migration of this run is still running" if called else "Another session writes to the database"
             raise RollbackError(
-                f"Somebody still writes to the database after {within_s:g} s: {'; '.join(map(str, writers[:3]))}.",
-                "End it, with pg_terminate_backend where need be, then run the same command again.",
+                f"{said} after {within_s:g} s: {who}.",
+                f"End it: SELECT pg_terminate_backend({writers[0].pid}); then run the same command again.",
             )
         time.sleep(_PAUSE_S)
+
+
+def _may_commit(session: Session, called: str) -> bool:
+    """A migration that has only read so far may write in its next statement."""
+    return session.application == called if called else session.writes

@@ -3,20 +3,13 @@
 from __future__ import annotations
 
 import subprocess
-from contextlib import suppress
-from typing import TYPE_CHECKING, Any, Optional, Sequence
+from typing import Optional
 
 from ansible.module_utils.rollback.errors import RollbackError
-from ansible.module_utils.rollback.postgres import beside, client_tools, event_triggers, room
+from ansible.module_utils.rollback.postgres import beside, client_tools, event_triggers, room, settings
 from ansible.module_utils.rollback.postgres.client_tools import ClientTools
 from ansible.module_utils.rollback.postgres.load_settings import as_options
 from ansible.module_utils.rollback.postgres.server import Server
-
-with suppress(ImportError):  # the module that uses this says so
-    from psycopg import sql
-
-if TYPE_CHECKING:
-    import psycopg
 
 
 def make(server: Server, tools: ClientTools, live: str, name: str, data_dir: str = "") -> int:
@@ -37,6 +30,8 @@ def make(server: Server, tools: ClientTools, live: str, name: str, data_dir: str
         beside.create(connection, live, name)
         try:
             _fill(server, tools, live, name)
+            # Roles look there for tables as they do in the live one; what cannot be given, such as an owner, is not needed.
+            settings.carry(connection, settings.read(connection, live), name, live)
         except BaseException as error:
             beside.drop(connection, name)
             if isinstance(error, RollbackError):
@@ -53,15 +48,6 @@ def remove(server: Server, name: str) -> bool:
         there = connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", [name]).fetchone()
         beside.drop(connection, name)
     return there is not None
-
-
-def stamp(connection: "psycopg.Connection[Any]", version_table: str, heads: Sequence[str]) -> None:
-    """Make the version table of a copy say `heads`."""
-    table = sql.Identifier(*version_table.split("."))
-    with connection.transaction():
-        connection.execute(sql.SQL("DELETE FROM {}").format(table))
-        for head in heads:
-            connection.execute(sql.SQL("INSERT INTO {} VALUES (%s)").format(table), [head])
 
 
 def _fill(server: Server, tools: ClientTools, live: str, name: str) -> None:

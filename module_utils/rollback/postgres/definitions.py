@@ -11,6 +11,7 @@ import re
 import subprocess
 from typing import Dict, Iterable, List
 
+from ansible.module_utils.rollback.backups import column_versions
 from ansible.module_utils.rollback.backups.script import RESTRICT
 from ansible.module_utils.rollback.postgres import client_tools
 from ansible.module_utils.rollback.postgres.client_tools import ClientTools
@@ -22,6 +23,7 @@ _STORAGE = re.compile(rb"SET (default_tablespace|default_table_access_method) = 
 # What a database may have as its default, and words constants and names: before its settings are carried over and after.
 _WORDING = "-c TimeZone=UTC -c bytea_output=hex -c xmlbinary=base64 -c quote_all_identifiers=off -c lc_monetary=C"
 _HAS_STORAGE = {"TABLE", "MATERIALIZED VIEW", "INDEX", "CONSTRAINT"}
+_HAS_COLUMNS = {"TABLE", "FOREIGN TABLE", "MATERIALIZED VIEW", "VIEW"}
 _PRIVILEGES = {"ACL", "DEFAULT ACL"}
 _OWNER = re.compile(rb"ALTER [A-Z ]+ .* OWNER TO (.+);")
 
@@ -102,7 +104,8 @@ def differences(expected: Dict[str, str], found: Dict[str, str]) -> List[str]:
 def _canonical(kind: str, body: List[bytes]) -> bytes:
     """Privileges without their order: they are granted again in whichever order they can be."""
     if kind not in _PRIVILEGES:
-        return b"".join(body)
+        said = b"".join(body)
+        return column_versions.removed_from_definition(said) if kind in _HAS_COLUMNS else said
     groups: List[List[bytes]] = []
     as_another = False
     for line in body:

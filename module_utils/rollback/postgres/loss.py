@@ -8,8 +8,9 @@ from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Dict, List, Optional, Sequence, Tuple
 
 from ansible.module_utils.rollback.migrations.operations import COLUMN, ROWS, TABLE, VALUES, Loss
-from ansible.module_utils.rollback.postgres import relation
+from ansible.module_utils.rollback.postgres import partitions, relation
 from ansible.module_utils.rollback.postgres.relation import Relation
+from ansible.module_utils.rollback.words import listed
 
 with suppress(ImportError):  # the module that uses this says so
     from psycopg import errors as pg_errors
@@ -22,15 +23,16 @@ if TYPE_CHECKING:
 _DEPENDENTS = """
 SELECT DISTINCT CASE c.relkind WHEN 'm' THEN 'materialized view ' ELSE 'view ' END || n.nspname || '.' || c.relname, 0::bigint
 FROM pg_depend d JOIN pg_rewrite r ON r.oid = d.objid JOIN pg_class c ON c.oid = r.ev_class JOIN pg_namespace n ON n.oid = c.relnamespace
-WHERE d.classid = 'pg_rewrite'::regclass AND d.refclassid = 'pg_class'::regclass AND d.refobjid = %(oid)s AND c.oid <> %(oid)s
+WHERE d.classid = 'pg_rewrite'::regclass AND d.refclassid = 'pg_class'::regclass AND d.refobjid = ANY(%(oids)s::oid[])
+  AND c.oid <> d.refobjid
   AND (%(columns)s::text[] = '{}' OR d.refobjsubid IN (
-        SELECT attnum FROM pg_attribute WHERE attrelid = %(oid)s AND attname = ANY(%(columns)s)))
+        SELECT attnum FROM pg_attribute WHERE attrelid = d.refobjid AND attname = ANY(%(columns)s)))
 UNION ALL
 SELECT 'foreign key ' || conname || ' of ' || conrelid::regclass::text, conrelid::bigint
 FROM pg_constraint
-WHERE contype = 'f' AND confrelid = %(oid)s AND conrelid <> %(oid)s
+WHERE contype = 'f' AND conparentid = 0 AND confrelid = ANY(%(oids)s::oid[]) AND NOT conrelid = ANY(%(oids)s::oid[])
   AND (%(columns)s::text[] = '{}' OR confkey && ARRAY(
-        SELECT attnum FROM pg_attribute WHERE attrelid = %(oid)s AND attname = ANY(%(columns)s)))
+        SELECT attnum FROM pg_attribute WHERE attrelid = confrelid AND attname = ANY(%(columns)s)))
 ORDER BY 1"""
 
 # Tables that refer to this one, and what becomes of a row of theirs when the row that it refers to is deleted.
@@ -47,7 +49,7 @@ _NULL_SHARE = "SELECT max(null_frac)::float8 FROM pg_stats WHERE schemaname = %s
 class Counted:
     """`count` is rows (of tables and rows) or values that are not null (of columns and values); where it is not `exact` it is the
     planner's estimate. It is None where there is no number, and `uncounted` says why. `reason` says why it is not `savable`,
-    `dependents` name what else is built on it."""
+    `dependents` name what else is built on it, `partitions` the partitions that go along with a whole table."""
 
     kind: str
     schema: str
@@ -61,6 +63,7 @@ class Counted:
     reason: str = ""
     dependents: List[str] = field(default_factory=list)
     uncounted: str = ""
+    partitions: List[str] = field(default_factory=list)
 
     def as_dict(self) -> Dict[str, Any]:
         return {**asdict(self), "columns": list(self.columns)}
@@ -69,7 +72,7 @@ class Counted:
 def forecast(connection: "psycopg.Connection[Any]", losses: Sequence[Loss], budget_s: float) -> List[Counted]:
     """Count what is really there, and what goes along with deleted rows by foreign keys; what is not there is left out.
 
-    Counting ends after `budget_s` seconds; the rest is estimated.
+    `losses` name their schemas, see `resolved_names`. Counting ends after `budget_s` seconds; the rest is estimated.
     """
     there = _there(connection, losses)
     going = {table.oid for loss, table in there if loss.kind == TABLE}
@@ -81,7 +84,9 @@ def forecast(connection: "psycopg.Connection[Any]", losses: Sequence[Loss], budg
             continue
         number, exact, uncounted = _count(connection, table, columns, until)
         reason = why_not_savable(loss.kind, table, columns)
-        users = connection.execute(_DEPENDENTS, {"oid": table.oid, "columns": list(columns)}).fetchall()
+        below = partitions.of(connection, table.oid) if table.partitioned else []
+        oids = [table.oid, *(oid for oid, _ in below)]
+        users = connection.execute(_DEPENDENTS, {"oids": oids, "columns": list(columns)}).fetchall()
         counted.append(
             Counted(
                 loss.kind,
@@ -97,6 +102,7 @@ def forecast(connection: "psycopg.Connection[Any]", losses: Sequence[Loss], budg
                 # Rows that go leave all that is built on their table in its place.
                 [name for name, of in users if of not in going] if loss.kind in (TABLE, COLUMN) else [],
                 uncounted,
+                [name for _, name in below] if loss.kind == TABLE else [],
             )
         )
     return counted
@@ -119,7 +125,17 @@ def _there(connection: "psycopg.Connection[Any]", losses: Sequence[Loss]) -> Lis
                 kind, of = (ROWS, ()) if cascades else (VALUES, tuple(columns))
                 waiting.append(Loss(kind, schema, name, of, loss.revision))
     whole = {table.oid for loss, table in there if loss.kind == TABLE}
-    return [(loss, table) for loss, table in there if loss.kind == TABLE or table.oid not in whole]
+    # A partition goes along with its parent, and is named there.
+    along = {
+        oid
+        for table in [table for loss, table in there if loss.kind == TABLE and table.partitioned]
+        for oid, _ in partitions.of(connection, table.oid)
+    }
+    return [
+        (loss, table)
+        for loss, table in there
+        if table.oid not in along and (loss.kind == TABLE or table.oid not in whole)
+    ]
 
 
 def why_not_savable(kind: str, table: Relation, columns: Sequence[str]) -> str:
@@ -130,6 +146,12 @@ def why_not_savable(kind: str, table: Relation, columns: Sequence[str]) -> str:
         return f"row level security hides rows of {table.full_name} from the operator's role."
     if table.inherited:
         return f"other tables inherit from {table.full_name}, and lose the same without being kept."
+    if kind == ROWS and not table.key():
+        return f"{table.full_name} has no key by which its missing rows could be told."
+    if kind in (COLUMN, VALUES) and any(table.columns[name].always for name in columns if name in table.columns):
+        return (
+            f"{listed(columns)} of {table.full_name} is GENERATED ALWAYS AS IDENTITY, and takes no value that was kept."
+        )
     if kind in (COLUMN, VALUES) and not table.key(columns):
         return f"{table.full_name} has no other key by which its rows could be found again."
     return ""

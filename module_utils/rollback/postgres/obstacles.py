@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, List, Tuple
 
-from ansible.module_utils.rollback.postgres import carrying, settings
+from ansible.module_utils.rollback.postgres import at_work, carrying, settings
 from ansible.module_utils.rollback.words import listed
 
 if TYPE_CHECKING:
@@ -57,6 +57,10 @@ _OF_MIGRATION: List[Tuple[str, str]] = [
         "The operator's role {} may not create the schema that keeps what is dropped."
         " Run GRANT CREATE ON DATABASE … TO it, or make it a member of the owner's role.",
     ),
+    (
+        "SELECT gid FROM pg_prepared_xacts WHERE database = current_database()",
+        "Prepared transactions hold locks that no timeout ends: {}. COMMIT PREPARED or ROLLBACK PREPARED them first.",
+    ),
 ]
 
 
@@ -89,9 +93,20 @@ def of_settings(connection: "psycopg.Connection[Any]", database: str) -> List[st
     return settings.unsettable(connection, database)
 
 
-def of_migration(connection: "psycopg.Connection[Any]") -> List[str]:
-    """The same for a downgrade of the connected database."""
-    return _sentences(connection, "", _OF_MIGRATION)
+def of_migration(connection: "psycopg.Connection[Any]", application_role: str = "", patience_s: float = 0) -> List[str]:
+    """The same for a downgrade of the connected database, which waits `patience_s` for a lock.
+
+    Sessions of the application's own role are left out: they end when it stops.
+    """
+    idle = [
+        f"P{str(session)[1:]} and leaves its transaction open, so the downgrade would wait for it in vain."
+        f" End it: SELECT pg_terminate_backend({session.pid});"
+        for session in at_work.sessions(connection)
+        if session.state.startswith("idle in transaction")
+        and session.age_s >= patience_s
+        and session.role != application_role
+    ]
+    return [*_sentences(connection, "", _OF_MIGRATION), *idle]
 
 
 def holders(connection: "psycopg.Connection[Any]", database: str) -> List[str]:

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import json
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Dict, Iterator, List, Sequence, Tuple
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Collection, Dict, Iterator, List, Mapping, Optional, Sequence, Tuple
 
 from ansible.module_utils.rollback.errors import RollbackError
 from ansible.module_utils.rollback.migrations.operations import COLUMN, ROWS, TABLE, VALUES, Loss
-from ansible.module_utils.rollback.postgres import at_work, relation
+from ansible.module_utils.rollback.postgres import at_work, constraints, partitions, relation, since, writing_back
+from ansible.module_utils.rollback.postgres.copies import Copy, contents, hashed, told_of
 from ansible.module_utils.rollback.postgres.loss import why_not_savable
 from ansible.module_utils.rollback.postgres.relation import Relation
 from ansible.module_utils.rollback.words import listed
@@ -21,16 +22,21 @@ with suppress(ImportError):  # the module that uses this says so
     from psycopg import errors as pg_errors
     from psycopg import sql
 
+    # What PostgreSQL says where values have no place, or not this one.
+    _DOES_NOT_FIT = (
+        pg_errors.DataError,
+        pg_errors.IntegrityError,
+        pg_errors.InternalError,
+        pg_errors.NotSupportedError,
+        pg_errors.ObjectInUse,
+        pg_errors.ObjectNotInPrerequisiteState,
+        pg_errors.ProgrammingError,
+    )
+
 if TYPE_CHECKING:
     import psycopg
 
 LOCK_TIMEOUT = "5s"
-
-# Values are hashed and kept as text: they must read the same whenever that is done, whatever is usual in this database.
-_SETTINGS = """
-SET LOCAL statement_timeout = 0; SET LOCAL idle_in_transaction_session_timeout = 0;
-SET LOCAL search_path = pg_catalog; SET LOCAL DateStyle = ISO; SET LOCAL IntervalStyle = postgres; SET LOCAL TimeZone = 'UTC';
-SET LOCAL extra_float_digits = 1; SET LOCAL bytea_output = hex; SET LOCAL row_security = off"""
 
 _SEQUENCES = """
 SELECT s.oid::regclass::text, a.attname FROM pg_depend d JOIN pg_class s ON s.oid = d.objid AND s.relkind = 'S'
@@ -42,62 +48,67 @@ _GRANTS = """
 SELECT coalesce(pg_get_userbyid(nullif(g.grantee, 0)), ''), g.privilege_type, g.is_grantable
 FROM pg_class c, aclexplode(c.relacl) g WHERE c.oid = %s ORDER BY 1, 2"""
 
-_USER_TRIGGERS = "SELECT EXISTS (SELECT FROM pg_trigger WHERE tgrelid = %s AND NOT tgisinternal AND tgenabled <> 'D')"
-
 _PARENTS = "SELECT DISTINCT confrelid::bigint FROM pg_constraint WHERE contype = 'f' AND conrelid = %s AND confrelid <> conrelid"
 
+# Populated materialized views that read these tables, also through others; those that others read come first.
 _MATERIALIZED = """
-SELECT DISTINCT c.oid::regclass::text FROM pg_depend d JOIN pg_rewrite r ON r.oid = d.objid JOIN pg_class c ON c.oid = r.ev_class
-WHERE d.classid = 'pg_rewrite'::regclass AND d.refobjid = ANY(%s::oid[]) AND c.relkind = 'm' AND c.relispopulated ORDER BY 1"""
+WITH RECURSIVE reading (oid, depth) AS (
+  SELECT unnest(%s::oid[]), 0 UNION
+  SELECT r.ev_class, depth + 1 FROM reading JOIN pg_depend d ON d.refclassid = 'pg_class'::regclass AND d.refobjid = reading.oid
+  JOIN pg_rewrite r ON d.classid = 'pg_rewrite'::regclass AND r.oid = d.objid AND r.ev_class <> reading.oid)
+SELECT c.oid::regclass::text FROM reading JOIN pg_class c ON c.oid = reading.oid
+WHERE c.relkind = 'm' AND c.relispopulated GROUP BY c.oid ORDER BY max(depth), c.oid"""
+
+# Privileges on columns, and on the sequences that belong to them.
+_OTHER_GRANTS = """
+SELECT 'column', a.attname::text, coalesce(pg_get_userbyid(nullif(g.grantee, 0)), ''), g.privilege_type, g.is_grantable
+FROM pg_attribute a, aclexplode(a.attacl) g WHERE a.attrelid = %(table)s AND a.attnum > 0 AND NOT a.attisdropped
+UNION ALL
+SELECT 'sequence', a.attname::text, coalesce(pg_get_userbyid(nullif(g.grantee, 0)), ''), g.privilege_type, g.is_grantable
+FROM pg_depend d JOIN pg_class s ON s.oid = d.objid AND s.relkind = 'S', pg_attribute a, aclexplode(s.relacl) g
+WHERE d.classid = 'pg_class'::regclass AND d.refclassid = 'pg_class'::regclass AND d.refobjid = %(table)s AND d.deptype IN ('a', 'i')
+  AND a.attrelid = d.refobjid AND a.attnum = d.refobjsubid
+ORDER BY 1, 2, 3, 4"""
 
 
-@dataclass(frozen=True)
-class Copy:
-    """One table of the salvage schema: what it was taken from, and what a table has besides its rows."""
-
-    kind: str
-    schema: str
-    table: str
-    columns: Tuple[str, ...]
-    key: Tuple[str, ...]
-    name: str
-    rows: int
-    hash: str
-    sequences: Dict[str, Tuple[str, int, bool]]
-    grants: List[Tuple[str, str, bool]]
-
-    @property
-    def full_name(self) -> str:
-        return f"{self.schema}.{self.table}"
-
-
-def save(connection: "psycopg.Connection[Any]", schema: str, losses: Sequence[Loss]) -> List[Dict[str, Any]]:
+def save(
+    connection: "psycopg.Connection[Any]",
+    schema: str,
+    losses: Sequence[Loss],
+    late: Optional[Mapping[str, str]] = None,
+) -> List[Dict[str, Any]]:
     """Copy what `losses` name into the new `schema`, in one transaction, and compare each copy with its source.
+
+    A copy comes back after the revision of its loss, or for the tables in `late` (`schema.table`) after the revision that is said there.
 
     What is not there, or cannot be kept, is left out: the plan has told so, and somebody has accepted it. A schema of that
     name from an attempt that was cut off is replaced. Returns kind, schema, table, columns and rows of each copy.
     """
     with _transaction(connection):
-        # Found while the search path is still the one that the application's names are meant in.
+        connection.execute(since.SETTINGS)
         wanted = _wanted(connection, losses)
-        connection.execute(_SETTINGS)
         drop(connection, schema)
         connection.execute(sql.SQL("CREATE SCHEMA {}").format(sql.Identifier(schema)))
         connection.execute(
-            sql.SQL("CREATE TABLE {} (name text PRIMARY KEY, content jsonb NOT NULL)").format(
-                sql.Identifier(schema, "contents")
-            )
+            sql.SQL(
+                "CREATE TABLE {} (name text PRIMARY KEY, content jsonb NOT NULL, back text[] NOT NULL DEFAULT '{{}}',"
+                " early boolean NOT NULL DEFAULT true)"
+            ).format(sql.Identifier(schema, "contents"))
         )
         copies = [
-            _copy(connection, schema, f"{number:03d} {table.name}"[:60], kind, table, columns)
-            for number, (kind, table, columns) in enumerate(wanted, start=1)
+            _copy(connection, schema, f"{number:03d} {table.name}"[:60], kind, table, columns, due)
+            for number, (kind, table, columns, due) in enumerate(_dated(wanted, late or {}), start=1)
         ]
         for copy in copies:
             connection.execute(
-                sql.SQL("INSERT INTO {} VALUES (%s, %s)").format(sql.Identifier(schema, "contents")),
+                sql.SQL("INSERT INTO {} (name, content) VALUES (%s, %s)").format(sql.Identifier(schema, "contents")),
                 [copy.name, json.dumps(copy.__dict__)],
             )
-    return [_told(copy) for copy in copies]
+        for copy, one in zip(copies, wanted):
+            if one.kind == TABLE and one.table.partitioned:
+                partitions.note(connection, schema, copy.name, one.table.oid)
+        since.note_before(connection, schema)
+    return [told_of(copy) for copy in copies]
 
 
 def bring_back(connection: "psycopg.Connection[Any]", schema: str) -> List[Dict[str, Any]]:
@@ -108,14 +119,129 @@ def bring_back(connection: "psycopg.Connection[Any]", schema: str) -> List[Dict[
     them no longer exist. Raises RollbackError, with nothing changed, where something cannot be brought back.
     """
     with _transaction(connection):
-        copies = _contents(connection, schema)
-        connection.execute(_SETTINGS)
+        copies = contents(connection, schema)
+        connection.execute(since.SETTINGS)
         targets = {copy.name: _target(connection, copy) for copy in copies}
-        ordered = _in_order(connection, copies, targets)
-        told = [_bring_back(connection, schema, copy, targets[copy.name]) for copy in ordered]
-        for (view,) in connection.execute(_MATERIALIZED, [[table.oid for table in targets.values()]]).fetchall():
+        ordered, circle = _in_order(connection, copies, targets)
+        tables = {table.oid: table for table in targets.values()}
+        whole = [(copy, targets[copy.name]) for copy in reversed(ordered) if copy.kind == TABLE]
+        for copy, table in whole:
+            partitions.make_again(connection, schema, copy.name, table.owner)
+        beside = {(copy.schema, copy.table): copy.name for copy in circle.values()}
+        with constraints.without_triggers(connection, tables), constraints.deferred(connection, circle):
+            for copy, table in whole:  # they may have what has to be unique
+                writing_back.remove_others(connection, schema, copy, table)
+            told = []
+            first_of_circle = next((copy for copy in ordered if targets[copy.name].oid in circle), None)
+            for copy in ordered:
+                if copy is first_of_circle:
+                    since.settle(connection, schema, [(one.name, tables[oid]) for oid, one in circle.items()], beside)
+                told.append(writing_back.bring_back(connection, schema, copy, targets[copy.name], beside=beside))
+            for copy, table in whole:  # what referred to them may refer to others now
+                writing_back.remove_others(connection, schema, copy, table, again=True)
+        for (view,) in connection.execute(_MATERIALIZED, [list(tables)]).fetchall():
             connection.execute(f"REFRESH MATERIALIZED VIEW {view}")  # the name comes quoted from regclass
     return told
+
+
+def bring_back_early(
+    connection: "psycopg.Connection[Any]", schema: str, applied: Collection[str], rows: bool = False
+) -> List[Dict[str, Any]]:
+    """Bring back what can be, in the middle of the way up, once the revisions `applied` are there again.
+
+    The steps that follow may demand these values of rows that are there (NOT NULL, UNIQUE), work on them, or delete rows that
+    lack them. Whole `rows` come when a step has failed without them: most steps were written for tables that were empty then.
+    Whatever has no place yet, or does not fit yet, is left for later: `bring_back` brings everything, and compares. Returns the
+    copies that came, with the `columns` that have a place.
+
+    Where an earlier way up brought something and led down again, values wait for a step that fails, as rows do: a step may also
+    fail because of them.
+    """
+    with _transaction(connection):
+        if not rows and not _is_early(connection, schema):
+            return []
+        back = _back_already(connection, schema)
+        copies = [
+            copy
+            for copy in contents(connection, schema)
+            if copy.due in applied
+            and (rows or copy.kind not in (TABLE, ROWS))
+            and not set(copy.columns) <= set(back[copy.name])
+        ]
+        connection.execute(since.SETTINGS)
+        targets = {copy.name: relation.find(connection, copy.schema, copy.table) for copy in copies}
+        there = {name: table for name, table in targets.items() if table is not None}
+        told = []
+        survived = since.tables_before(connection, schema)
+        places = [copy for copy in copies if copy.name in there and _is_its_place(copy, there[copy.name], survived)]
+        ordered, circle = _in_order(connection, places, there)
+        for copy in ordered:
+            if there[copy.name].oid in circle:
+                continue
+            table = there[copy.name]
+            columns = tuple(
+                name for name in copy.columns if name in table.columns and not table.columns[name].generated
+            )
+            if not set(columns) - set(back[copy.name]) or not set(copy.key) <= set(table.columns):
+                continue
+            with suppress(*_DOES_NOT_FIT, RollbackError):
+                with connection.transaction(), since.only_decided(connection, schema):
+                    part = replace(copy, columns=columns)
+                    if copy.kind == TABLE:
+                        partitions.make_again(connection, schema, copy.name, table.owner)
+                    with constraints.without_triggers(connection, [table.oid]):
+                        if copy.kind == TABLE:
+                            writing_back.remove_others(connection, schema, part, table)
+                        writing_back.bring_back(connection, schema, part, table, whole=columns == copy.columns)
+                    connection.execute(
+                        sql.SQL("UPDATE {} SET back = %s WHERE name = %s").format(sql.Identifier(schema, "contents")),
+                        [list(columns), copy.name],
+                    )
+                told.append({**told_of(copy), "columns": list(columns)})
+    return told
+
+
+def _is_its_place(copy: Copy, table: Relation, survived: Collection[int]) -> bool:
+    """Whether a table that has the name of a copy in the middle of the way up is the one that it was taken from.
+
+    A later step may give that name to another table. One that was dropped is made again; what survived the downgrade is not it.
+    """
+    return table.oid not in survived if copy.kind == TABLE else table.oid == copy.oid
+
+
+def taken_in_part(connection: "psycopg.Connection[Any]", schema: str) -> List[str]:
+    """Name what is kept in `schema` and is no longer where it was taken from, though no revision was taken back."""
+    gone = []
+    for copy in contents(connection, schema):
+        table = relation.find(connection, copy.schema, copy.table)
+        missing = [name for name in copy.columns if table is not None and name not in table.columns]
+        if table is None or table.oid != copy.oid:
+            gone.append(f"table {copy.full_name}")
+        elif missing:
+            gone.append(f"{copy.full_name}: {listed(missing)}")
+        elif copy.kind in (TABLE, ROWS):
+            (rows,) = connection.execute(sql.SQL("SELECT count(*) FROM {}").format(table.identifier)).fetchone() or (0,)
+            if rows < copy.rows:
+                gone.append(f"{copy.rows - rows:,} rows of {copy.full_name}")
+    return gone
+
+
+def begin_again(connection: "psycopg.Connection[Any]", schema: str) -> None:
+    """Forget what came back on an earlier way up that led down again; the next one does it the other way."""
+    contents = sql.Identifier(schema, "contents")
+    with connection.transaction():
+        # What an older version of this tool has kept has no such columns.
+        connection.execute(
+            sql.SQL(
+                "ALTER TABLE {} ADD COLUMN IF NOT EXISTS back text[] NOT NULL DEFAULT '{{}}',"
+                " ADD COLUMN IF NOT EXISTS early boolean NOT NULL DEFAULT true"
+            ).format(contents)
+        )
+        connection.execute(
+            sql.SQL(
+                "UPDATE {0} SET early = early <> EXISTS (SELECT FROM {0} WHERE back <> '{{}}'), back = '{{}}'"
+            ).format(contents)
+        )
 
 
 def drop(connection: "psycopg.Connection[Any]", schema: str) -> bool:
@@ -149,12 +275,20 @@ def _transaction(connection: "psycopg.Connection[Any]") -> Iterator[None]:
         raise RollbackError(f"PostgreSQL refused: {str(error).strip()}.") from error
 
 
-def _wanted(
-    connection: "psycopg.Connection[Any]", losses: Sequence[Loss]
-) -> List[Tuple[str, Relation, Tuple[str, ...]]]:
-    """What to copy, once per table: a whole table covers its columns, and columns of one table go together."""
-    whole: Dict[int, str] = {}
-    columns: Dict[int, Dict[str, str]] = {}
+@dataclass(frozen=True)
+class _Wanted:
+    """What to copy of one table: all of it, or `columns`; `revision` is the one that takes it away."""
+
+    kind: str
+    table: Relation
+    columns: Tuple[str, ...]
+    revision: str
+
+
+def _wanted(connection: "psycopg.Connection[Any]", losses: Sequence[Loss]) -> List[_Wanted]:
+    """What to copy, once per table: a whole table covers its columns, and columns of one table that go with one revision go together."""
+    whole: Dict[int, Tuple[str, str]] = {}
+    columns: Dict[Tuple[int, str], Dict[str, str]] = {}
     tables: Dict[int, Relation] = {}
     for loss in losses:
         table = relation.find(connection, loss.schema, loss.table)
@@ -162,18 +296,31 @@ def _wanted(
             continue
         tables[table.oid] = table
         if loss.kind in (TABLE, ROWS):
-            whole[table.oid] = TABLE if TABLE in (loss.kind, whole.get(table.oid)) else ROWS
+            if loss.kind == TABLE or table.oid not in whole:
+                whole[table.oid] = (loss.kind, loss.revision)
         else:
-            known = {name: loss.kind for name in loss.columns if name in table.columns}
-            columns.setdefault(table.oid, {}).update(
-                {name: kind for name, kind in known.items() if not table.columns[name].generated}
-            )
-    found: List[Tuple[str, Relation, Tuple[str, ...]]] = [(kind, tables[oid], ()) for oid, kind in whole.items()]
-    for oid, kinds in columns.items():
-        if whole.get(oid) != TABLE and kinds and tables[oid].key(list(kinds)):
+            kinds = columns.setdefault((table.oid, loss.revision), {})
+            for name in loss.columns:
+                if name in table.columns and not table.columns[name].generated:
+                    kinds[name] = loss.kind
+    found = [_Wanted(kind, tables[oid], (), revision) for oid, (kind, revision) in whole.items()]
+    for (oid, revision), kinds in columns.items():
+        if whole.get(oid, ("",))[0] != TABLE and kinds and tables[oid].key(list(kinds)):
             kind = COLUMN if COLUMN in kinds.values() else VALUES
-            found.append((kind, tables[oid], tuple(kinds)))
+            found.append(_Wanted(kind, tables[oid], tuple(kinds), revision))
     return found
+
+
+def _dated(wanted: Sequence[_Wanted], late: Mapping[str, str]) -> List[Tuple[str, Relation, Tuple[str, ...], str]]:
+    return [
+        (
+            one.kind,
+            one.table,
+            one.columns,
+            late.get(one.table.full_name, one.revision) if one.kind == TABLE else one.revision,
+        )
+        for one in wanted
+    ]
 
 
 def _copy(
@@ -183,6 +330,7 @@ def _copy(
     kind: str,
     table: Relation,
     columns: Tuple[str, ...],
+    due: str,
 ) -> Copy:
     key = table.key(columns)
     kept = tuple(column.name for column in table.stored) if kind in (TABLE, ROWS) else columns
@@ -196,8 +344,8 @@ def _copy(
     source = sql.SQL("SELECT {} FROM {}").format(values, table.identifier)
     copied = sql.Identifier(schema, name)
     connection.execute(sql.SQL("CREATE TABLE {} AS {}").format(copied, source))
-    rows, content = _hashed(connection, source)
-    if _hashed(connection, sql.SQL("SELECT * FROM {}").format(copied)) != (rows, content):
+    rows, content = hashed(connection, source)
+    if hashed(connection, sql.SQL("SELECT * FROM {}").format(copied)) != (rows, content):
         raise RollbackError(f"The copy of {table.full_name} is not the same as the table.", "Nothing was changed.")
     sequences = {}
     for sequence, column in connection.execute(_SEQUENCES, [table.oid]).fetchall():
@@ -206,35 +354,22 @@ def _copy(
             assert last is not None  # noqa: S101 - a sequence has one row
             sequences[column] = (sequence, last[0], last[1])
     grants = connection.execute(_GRANTS, [table.oid]).fetchall() if kind == TABLE else []
-    return Copy(kind, table.schema, table.name, kept, key, name, rows, content, sequences, grants)
+    others = connection.execute(_OTHER_GRANTS, {"table": table.oid}).fetchall()
+    others = [entry for entry in others if kind == TABLE or (kind == COLUMN and entry[1] in columns)]
+    return Copy(
+        kind, table.schema, table.name, kept, key, name, rows, content, sequences, grants, due, table.oid, others
+    )
 
 
-def _hashed(connection: "psycopg.Connection[Any]", query: "sql.Composable") -> Tuple[int, str]:
-    """Rows, and a hash over all of them that does not care about their order."""
-    hashed = sql.SQL(
-        "SELECT count(*), sum(hashtextextended(t::text, 0)::numeric)::text || ':' || sum(hashtextextended(t::text, 1)::numeric)::text FROM ({}) t"
-    ).format(query)
-    row = connection.execute(hashed).fetchone()
-    assert row is not None  # noqa: S101 - an aggregate has one row
-    return row[0], row[1] or "empty"
+def _back_already(connection: "psycopg.Connection[Any]", schema: str) -> Dict[str, List[str]]:
+    """The columns of each copy that have come back on the way up, by its name."""
+    query = sql.SQL("SELECT name, back FROM {}").format(sql.Identifier(schema, "contents"))
+    return {str(name): list(back) for name, back in connection.execute(query).fetchall()}
 
 
-def _contents(connection: "psycopg.Connection[Any]", schema: str) -> List[Copy]:
-    contents = sql.Identifier(schema, "contents")
-    if connection.execute("SELECT to_regclass(%s)", [contents.as_string(connection)]).fetchone() == (None,):
-        raise RollbackError(f"There is no schema {schema} with what was kept aside.", "Was it dropped?")
-    found = connection.execute(sql.SQL("SELECT content FROM {} ORDER BY name").format(contents)).fetchall()
-    return [
-        Copy(
-            **{
-                **content,
-                "columns": tuple(content["columns"]),
-                "key": tuple(content["key"]),
-                "sequences": {column: tuple(values) for column, values in content["sequences"].items()},
-            }
-        )
-        for (content,) in found
-    ]
+def _is_early(connection: "psycopg.Connection[Any]", schema: str) -> bool:
+    query = sql.SQL("SELECT bool_and(early) FROM {}").format(sql.Identifier(schema, "contents"))
+    return connection.execute(query).fetchone() != (False,)
 
 
 def _target(connection: "psycopg.Connection[Any]", copy: Copy) -> Relation:
@@ -250,138 +385,17 @@ def _target(connection: "psycopg.Connection[Any]", copy: Copy) -> Relation:
 
 
 def _in_order(
-    connection: "psycopg.Connection[Any]", copies: Sequence[Copy], targets: Dict[str, Relation]
-) -> List[Copy]:
-    """Rows that others refer to come before those; then columns."""
+    connection: "psycopg.Connection[Any]", copies: Sequence[Copy], targets: Mapping[str, Relation]
+) -> Tuple[List[Copy], Dict[int, Copy]]:
+    """Rows that others refer to come before those; then columns. Besides, by OID, the tables that refer to each other in a circle."""
     whole = {targets[copy.name].oid: copy for copy in copies if copy.kind in (TABLE, ROWS)}
     parents = {oid: {row[0] for row in connection.execute(_PARENTS, [oid]).fetchall()} & set(whole) for oid in whole}
     ordered: List[Copy] = []
+    circle: Dict[int, Copy] = {}
     while whole:
-        free = [oid for oid in whole if not parents[oid] & set(whole)]
+        free = [oid for oid in whole if not parents[oid] & (whole.keys() - circle.keys())]
         if not free:
-            raise RollbackError(
-                f"Tables {listed(copy.full_name for copy in whole.values())} refer to each other in a circle, so their rows cannot be brought back one by one.",
-                "They are still in their schema; bring them back by hand.",
-            )
+            circle.update(whole)  # and those that refer to it: one check at the end is as good for them
+            continue
         ordered += [whole.pop(oid) for oid in free]
-    return ordered + [copy for copy in copies if copy.kind not in (TABLE, ROWS)]
-
-
-def _bring_back(connection: "psycopg.Connection[Any]", schema: str, copy: Copy, table: Relation) -> Dict[str, Any]:
-    target = sql.Identifier(table.schema, table.name)
-    (triggers,) = connection.execute(_USER_TRIGGERS, [table.oid]).fetchone() or (False,)
-    # What they would do was done when the rows were first written.
-    if triggers:
-        connection.execute(sql.SQL("ALTER TABLE {} DISABLE TRIGGER USER").format(target))
-    gone = (_rows_back if copy.kind in (TABLE, ROWS) else _columns_back)(connection, schema, copy, table)
-    if triggers:
-        connection.execute(sql.SQL("ALTER TABLE {} ENABLE TRIGGER USER").format(target))
-    for column, (_, last, called) in copy.sequences.items():
-        connection.execute(
-            "SELECT setval(pg_get_serial_sequence(%s, %s), %s, %s)",
-            [target.as_string(connection), column, last, called],
-        )
-    for grantee, privilege, grantable in copy.grants:
-        connection.execute(
-            sql.SQL("GRANT {} ON {} TO {}{}").format(
-                sql.SQL(privilege),
-                target,
-                sql.Identifier(grantee) if grantee else sql.SQL("PUBLIC"),
-                sql.SQL(" WITH GRANT OPTION" if grantable else ""),
-            )
-        )
-    return {**_told(copy), "gone": gone}
-
-
-def _rows_back(connection: "psycopg.Connection[Any]", schema: str, copy: Copy, table: Relation) -> int:
-    target = sql.Identifier(table.schema, table.name)
-    names = sql.SQL(", ").join(map(sql.Identifier, copy.columns))
-    values = sql.SQL(", ").join(_back(table, name) for name in copy.columns)
-    source = sql.SQL("SELECT {} FROM {} kept").format(values, sql.Identifier(schema, copy.name))
-    key = table.key()
-    insert = sql.SQL("INSERT INTO {} ({}) OVERRIDING SYSTEM VALUE {}").format(target, names, source)
-    if copy.kind == ROWS:
-        if not key:
-            raise RollbackError(
-                f"{table.full_name} has no key, so it cannot be told which of its rows are missing.",
-                f'They are in schema {schema}, table "{copy.name}".',
-            )
-        connection.execute(insert + sql.SQL(" ON CONFLICT DO NOTHING"))
-        return 0
-    if key and set(key) <= set(copy.columns):
-        # What the upgrade itself has put there may be referred to already: it is made the same instead of replaced.
-        same = sql.SQL(" AND ").join(
-            sql.SQL("{} = kept.{}").format(_as_kept(table, name, "now"), sql.Identifier(name)) for name in key
-        )
-        connection.execute(
-            sql.SQL("DELETE FROM {} now WHERE NOT EXISTS (SELECT FROM {} kept WHERE {})").format(
-                target, sql.Identifier(schema, copy.name), same
-            )
-        )
-        rest = [name for name in copy.columns if name not in key]
-        sets = sql.SQL(", ").join(sql.SQL("{0} = excluded.{0}").format(sql.Identifier(name)) for name in rest)
-        conflict = sql.SQL(" ON CONFLICT ({}) DO ").format(sql.SQL(", ").join(map(sql.Identifier, key)))
-        connection.execute(insert + conflict + (sql.SQL("UPDATE SET {}").format(sets) if rest else sql.SQL("NOTHING")))
-    else:
-        connection.execute(sql.SQL("DELETE FROM {}").format(target))
-        connection.execute(insert)
-    kept = sql.SQL(", ").join(
-        sql.SQL("{} AS {}").format(_as_kept(table, name, "now"), sql.Identifier(name)) for name in copy.columns
-    )
-    found = _hashed(connection, sql.SQL("SELECT {} FROM {} now").format(kept, table.identifier))
-    if found != (copy.rows, copy.hash):
-        raise RollbackError(
-            f"{copy.full_name} came back with {found[0]:,} rows that are not the {copy.rows:,} that were kept.",
-            f'They are in schema {schema}, table "{copy.name}".',
-        )
-    return 0
-
-
-def _columns_back(connection: "psycopg.Connection[Any]", schema: str, copy: Copy, table: Relation) -> int:
-    target, kept = sql.Identifier(table.schema, table.name), sql.Identifier(schema, copy.name)
-    same = sql.SQL(" AND ").join(
-        sql.SQL("{} = kept.{}").format(_as_kept(table, name, "now"), sql.Identifier(name)) for name in copy.key
-    )
-    sets = sql.SQL(", ").join(
-        sql.SQL("{} = {}").format(sql.Identifier(name), _back(table, name)) for name in copy.columns
-    )
-    differs = sql.SQL(" OR ").join(
-        sql.SQL("{}::text IS DISTINCT FROM kept.{}::text").format(_as_kept(table, name, "now"), sql.Identifier(name))
-        for name in copy.columns
-    )
-    # Only what differs, so that nothing is rewritten that is well already.
-    connection.execute(
-        sql.SQL("UPDATE {} now SET {} FROM {} kept WHERE {} AND ({})").format(target, sets, kept, same, differs)
-    )
-    matched = sql.SQL("SELECT count(*) FROM {} now JOIN {} kept ON {}").format(table.identifier, kept, same)
-    (found,) = connection.execute(matched).fetchone() or (0,)
-    (other,) = connection.execute(matched + sql.SQL(" WHERE {}").format(differs)).fetchone() or (0,)
-    if other:
-        raise RollbackError(
-            f"{other:,} rows of {copy.full_name} did not get back what was kept of {listed(copy.columns)}.",
-            f'It is in schema {schema}, table "{copy.name}".',
-        )
-    return copy.rows - int(found)
-
-
-def _back(table: Relation, name: str) -> "sql.Composable":
-    """A kept value as the column takes it."""
-    return sql.SQL("kept.{}::{}").format(sql.Identifier(name), sql.SQL(table.columns[name].type))
-
-
-def _as_kept(table: Relation, name: str, of: str) -> "sql.Composable":
-    """A column's value as it was kept: text where its type is the database's own."""
-    column = table.columns[name]
-    return sql.SQL("{}.{}::{}").format(
-        sql.Identifier(of), sql.Identifier(name), sql.SQL(column.type if column.plain else "text")
-    )
-
-
-def _told(copy: Copy) -> Dict[str, Any]:
-    return {
-        "kind": copy.kind,
-        "schema": copy.schema,
-        "table": copy.table,
-        "columns": list(copy.columns) if copy.kind in (COLUMN, VALUES) else [],
-        "rows": copy.rows,
-    }
+    return ordered + [copy for copy in copies if copy.kind not in (TABLE, ROWS)], circle

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any, Dict, Iterator, List, Mapping, Optional, Tuple
+from typing import TYPE_CHECKING, Any, Dict, Iterator, List, Mapping, Optional, Sequence, Tuple
 
 from ansible.module_utils.rollback.migrations.operations import COLUMN, ROWS, TABLE, VALUES
 
@@ -22,11 +22,12 @@ if TYPE_CHECKING:
 _TABLES = """
 SELECT c.oid::int8, n.nspname, c.relname,
        ARRAY(SELECT attnum::int4 FROM pg_attribute WHERE attrelid = c.oid AND attnum > 0 AND NOT attisdropped ORDER BY attnum),
-       ARRAY(SELECT attname::text FROM pg_attribute WHERE attrelid = c.oid AND attnum > 0 AND NOT attisdropped ORDER BY attnum)
+       ARRAY(SELECT attname::text FROM pg_attribute WHERE attrelid = c.oid AND attnum > 0 AND NOT attisdropped ORDER BY attnum),
+       row_security_active(c.oid)
 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 WHERE c.relkind IN ('r', 'p') AND NOT c.relispartition AND c.relpersistence <> 't'
   AND n.nspname NOT IN ('pg_catalog', 'information_schema') AND n.nspname NOT LIKE 'rollback_salvage_%%'
-  AND n.nspname || '.' || c.relname <> %s
+  AND n.nspname || '.' || c.relname <> ALL(%s)
 ORDER BY 1"""
 
 _SETTINGS = """
@@ -39,13 +40,14 @@ Columns = Dict[int, Tuple[str, int, str]]
 
 @dataclass(frozen=True)
 class Seen:
-    """A table and what it holds."""
+    """A table and what it holds. Of one whose rows row-level security has `hidden` only its columns are known."""
 
     oid: int
     schema: str
     name: str
     rows: int
     columns: Columns
+    hidden: bool = False
 
     def as_dict(self) -> Dict[str, Any]:
         return {**asdict(self), "columns": [[number, *column] for number, column in self.columns.items()]}
@@ -66,7 +68,10 @@ class Seen:
 
 @dataclass(frozen=True)
 class Vanished:
-    """`count` is rows (of tables and rows) or values (of columns and values); of values it says how many there were."""
+    """`count` is rows (of tables and rows) or values (of columns and values); of values it says how many there were.
+
+    It is 0 for what row-level security hides.
+    """
 
     kind: str
     schema: str
@@ -78,12 +83,16 @@ class Vanished:
         return {**asdict(self), "columns": list(self.columns)}
 
 
-def look(connection: "psycopg.Connection[Any]", version_table: str) -> List[Seen]:
+def look(connection: "psycopg.Connection[Any]", version_tables: Sequence[str]) -> List[Seen]:
     """Every table but Alembic's own. Reads the whole database once."""
     seen = []
     with connection.transaction():
         connection.execute(_SETTINGS)
-        for oid, schema, name, numbers, names in connection.execute(_TABLES, [version_table]).fetchall():
+        for oid, schema, name, numbers, names, hidden in connection.execute(_TABLES, [list(version_tables)]).fetchall():
+            if hidden:
+                unknown: Columns = {number: (column, 0, "") for number, column in zip(numbers, names)}
+                seen.append(Seen(oid, schema, name, 0, unknown, hidden))
+                continue
             per_column = [
                 sql.SQL("count({0}), coalesce(sum(hashtextextended({0}::text, 0)::numeric), 0)::text").format(
                     sql.Identifier(column)
@@ -108,7 +117,9 @@ def since(before: List[Seen], after: List[Seen]) -> List[Vanished]:
     gained = _gained(known, after)
     found: List[Vanished] = []
     for table in before:
-        if table.rows:
+        if table.hidden:
+            found += _of_hidden_table(table, _same(table, known, after))
+        elif table.rows:
             found += _of_table(table, _same(table, known, after), gained)
     return found
 
@@ -130,6 +141,16 @@ def _of_table(table: Seen, now: Optional[Seen], gained: Mapping[int, "set[Tuple[
             yield Vanished(COLUMN, table.schema, table.name, (name,), count)
         elif now.rows >= table.rows and now.columns[place][1:] != (count, total):
             yield Vanished(VALUES, table.schema, table.name, (name,), count)
+
+
+def _of_hidden_table(table: Seen, now: Optional[Seen]) -> Iterator[Vanished]:
+    """What is gone of a table into which nobody could look: how much that was is not known."""
+    if now is None:
+        yield Vanished(TABLE, table.schema, table.name, (), 0)
+        return
+    for number, (name, _, _) in table.columns.items():
+        if (number not in now.columns) if now.oid == table.oid else now.number(name) is None:
+            yield Vanished(COLUMN, table.schema, table.name, (name,), 0)
 
 
 def _same(table: Seen, known: Mapping[int, Seen], after: List[Seen]) -> Optional[Seen]:
