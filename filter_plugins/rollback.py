@@ -27,6 +27,7 @@ from ansible.module_utils.rollback import (  # noqa: E402
     clock,
     controller,
     inputs,
+    migration_lines,
     migration_plan,
     outcome,
     plan,
@@ -221,16 +222,31 @@ def plan_migration(facts: dict[str, Any]) -> dict[str, Any]:
 
 
 def plan_undo_migration(facts: dict[str, Any]) -> dict[str, Any]:
-    """The plan of the undo of a downgrade; `facts` has request, earlier, database, application and measured."""
-    return _planned(migration_plan.for_undo, facts, "earlier", "database")
+    """The plan of the undo of a downgrade; `facts` has request, earlier, database, since, application and measured."""
+    return _planned(migration_plan.for_undo, facts, "earlier", "database", "since")
 
 
-def steps_left(steps: list[Any], start: list[str], now: list[str]) -> list[Any]:
-    """Which of `steps`, that begin at the heads `start`, are left for a database at the heads `now`."""
+def steps_left(steps: list[Any], start: list[str], now: list[list[str]]) -> list[Any]:
+    """Which of `steps`, that begin at the heads `start`, are left for version tables at the heads `now`."""
     try:
         return migration_plan.steps_left(plain(steps), plain(start), plain(now))
     except RollbackError as error:
         raise AnsibleFilterError(str(error)) from error
+
+
+def steps_behind(steps: list[Any], now: list[str]) -> list[str]:
+    """The revisions of `steps` that a database at the heads `now` has behind it."""
+    return migration_plan.steps_behind(plain(steps), plain(now))
+
+
+def upwards(steps: list[Any], start: list[str]) -> list[Any]:
+    """The same steps the other way round, up to the heads `start`."""
+    return migration_plan.upwards(plain(steps), plain(start))
+
+
+def late_tables(steps: list[Any], losses: list[Any]) -> dict[str, str]:
+    """Tables whose rows must come back later than the tables, with the revision after which they can."""
+    return migration_plan.late_tables(plain(steps), plain(losses))
 
 
 def steps_unsaid(migration: dict[str, Any], now: list[str], recorded: list[Any]) -> list[Any]:
@@ -284,6 +300,11 @@ class FilterModule:
             "plan_migration": plan_migration,
             "plan_undo_migration": plan_undo_migration,
             "steps_left": steps_left,
+            "steps_behind": steps_behind,
+            "upwards": upwards,
+            "late_tables": late_tables,
+            "as_trial": lambda seen: {"steps": [{"revision": "", "vanished": plain(seen)["vanished"]}]},
+            "loss_words": lambda loss: migration_lines.what(plain(loss)),
             "steps_unsaid": steps_unsaid,
             "trial_name": trial_name,
             "unforeseen": unforeseen,

@@ -7,7 +7,8 @@ module: alembic_command
 short_description: Run the application's own Alembic, once, under limits
 description:
   - Runs where the application's code is, on its host, in a running container, in a new one of an image, or in a pod.
-  - Time limits for locks and statements travel in E(PGOPTIONS), which every driver on libpq obeys.
+  - A hook in its Python sets the time limits on the connection that C(env.py) has made, whatever its driver and URL, and watches
+    what each step takes away.
   - A lock that is not to be had in time is no failure of the module, see RV(outcome); everything else that goes wrong is.
 options:
   arguments:
@@ -59,14 +60,35 @@ options:
     description: Seconds that the whole command may take; then it is killed.
     type: float
     default: 1800
-  read_only:
-    description: Whether PostgreSQL is to refuse whatever is written. It makes a look safe, also in check mode.
-    type: bool
-    default: false
+  purpose:
+    description:
+      - V(migrate) runs migrations.
+      - V(write_sql) is for C(--sql), which needs no connection.
+      - V(ask) runs none, and returns RV(sessions) instead; C(env.py) runs, and whatever it writes is rolled back.
+    type: str
+    choices: [migrate, write_sql, ask]
+    default: migrate
+  session_name:
+    description: What the session is called in C(pg_stat_activity), so that what a killed command left running is found again.
+    type: str
+    default: rollback
+  expected:
+    description:
+      - Sessions that were planned for, by some of the keys of RV(sessions). In any other one no migration runs.
+      - Empty takes any.
+    type: list
+    elements: dict
+    default: []
+  foreseen:
+    description:
+      - What the step may take away, from M(data_loss_forecast). A step that takes more is rolled back and fails.
+      - Empty watches nothing.
+    type: dict
+    default: {}
 attributes:
   check_mode:
     support: full
-    description: Runs only what is O(read_only); of anything else it says C(not_run).
+    description: Runs nothing that migrates, and says C(not_run) of it.
 author: [The Rollback authors]
 """
 
@@ -89,8 +111,23 @@ sentence:
   description: Why it is not done.
   returned: success
   type: str
+sessions:
+  description:
+    - The sessions that C(env.py) would migrate with, in its order, with O(purpose=ask). One for each tenant where it goes through several.
+    - C(pooling) says whether the connection goes through a pooler, C(none), C(session), C(transaction) or C(unknown).
+  returned: success
+  type: list
+  elements: dict
+  sample:
+    - {database: hunter, database_oid: 16384, server_started: "2026-11-22 03:15:00.000000", replica: false, role: hunter,
+       search_path: "shop, public", schemas: [shop, public], lock_timeout: "0", statement_timeout: "0", version_table: alembic_version,
+       version_schema: shop, translate: {}, driver: psycopg, autocommit: false, pooling: none}
 output:
-  description: What it wrote to its standard output, such as the SQL of C(--sql).
+  description: What it wrote to its standard output, such as the SQL of C(--sql), to be shown; secrets in it are masked.
+  returned: success
+  type: str
+sealed_output:
+  description: With O(purpose=write_sql), the same without any change, sealed, for a module that reads it. It belongs into no log.
   returned: success
   type: str
 exit_code:
@@ -104,7 +141,7 @@ argv:
   elements: str
 """
 
-from ansible.module_utils.rollback import module
+from ansible.module_utils.rollback import module, sealed
 from ansible.module_utils.rollback.errors import RollbackError
 from ansible.module_utils.rollback.migrations import command
 
@@ -120,13 +157,17 @@ ARGUMENT_SPEC = {
     "lock_timeout_s": {"type": "float", "default": 5},
     "statement_timeout_s": {"type": "float", "default": 600},
     "timeout_s": {"type": "float", "default": 1800},
-    "read_only": {"type": "bool", "default": False},
+    "purpose": {"type": "str", "choices": ["migrate", "write_sql", "ask"], "default": "migrate"},
+    "session_name": {"type": "str", "default": "rollback"},
+    "expected": {"type": "list", "elements": "dict", "default": []},
+    "foreseen": {"type": "dict", "default": {}},
 }
 
 
 def run(params, check_mode):
-    if check_mode and not params["read_only"]:
-        return {"changed": True, "outcome": "not_run", "sentence": "", "output": "", "exit_code": 0, "argv": []}
+    purpose = params["purpose"]
+    if check_mode and purpose == "migrate":
+        return {"changed": True, **command.Ended("not_run").as_dict(), "sealed_output": "", "sessions": []}
     place = command.Place(
         params["place"],
         params["place_name"],
@@ -138,10 +179,23 @@ def run(params, check_mode):
         raise RollbackError(f"place={place.kind} needs place_name.")
     limits = command.Limits(params["lock_timeout_s"], params["statement_timeout_s"], params["timeout_s"])
     variables = {name: str(value) for name, value in params["environment_variables"].items()}
-    ended = command.run(place, params["command"], params["arguments"], variables, limits, params["read_only"])
+    task = {
+        "do": "ask" if purpose == "ask" else "run",
+        "settings": limits.settings(params["session_name"]),
+        "expected": params["expected"],
+        "foreseen": params["foreseen"],
+    }
+    ended = command.run(place, params["command"], params["arguments"], variables, limits, task)
     if ended.outcome == command.FAILED:
         raise RollbackError(f"Alembic failed: {ended.sentence}.")
-    return {"changed": ended.outcome == command.DONE and not params["read_only"], **ended.as_dict()}
+    sessions = command.sessions(ended.output) if purpose == "ask" else []
+    return {
+        "changed": ended.outcome == command.DONE and purpose == "migrate",
+        **ended.as_dict(),
+        **({"output": ""} if purpose == "ask" else {}),
+        "sealed_output": sealed.seal(ended.output) if purpose == "write_sql" else "",
+        "sessions": sessions,
+    }
 
 
 def main() -> None:

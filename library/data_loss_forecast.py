@@ -28,6 +28,11 @@ options:
     type: list
     elements: dict
     required: true
+  sessions:
+    description: The sessions in which Alembic migrates, from RV(application_sessions#module:sessions). Names mean what they mean there.
+    type: list
+    elements: dict
+    required: true
   budget_s:
     description: Seconds for which is counted.
     type: float
@@ -46,6 +51,7 @@ EXAMPLES = r"""
     dsn: host=127.0.0.1 user=rollback
     database: hunter
     losses: "{{ __history.losses }}"
+    sessions: "{{ __compared.sessions }}"
 """
 
 RETURN = r"""
@@ -53,23 +59,30 @@ losses:
   description:
     - What is really there of it, counted; what does not exist in the database is left out.
     - C(count) is null where there is no number, and C(uncounted) says why.
+    - C(partitions) names those that go along with a whole table.
   returned: success
   type: list
   elements: dict
   sample:
     - {kind: column, schema: public, table: leads, columns: [phone], revision: 7e4d21c9a058, count: 4711, exact: true,
-       bytes: 1703936, savable: true, reason: "", dependents: [view public.lead_pipeline], uncounted: ""}
+       bytes: 1703936, savable: true, reason: "", dependents: [view public.lead_pipeline], uncounted: "", partitions: []}
+unresolved:
+  description: Sentences about losses whose table the sessions do not find, though there is one of that name.
+  returned: success
+  type: list
+  elements: str
 """
 
 from ansible.module_utils.rollback import module
 from ansible.module_utils.rollback.migrations.operations import Loss
-from ansible.module_utils.rollback.postgres import loss
+from ansible.module_utils.rollback.postgres import loss, resolved_names
 from ansible.module_utils.rollback.postgres.server import ARGUMENTS, Server
 
 ARGUMENT_SPEC = {
     **ARGUMENTS,
     "database": {"type": "str", "required": True},
     "losses": {"type": "list", "elements": "dict", "required": True},
+    "sessions": {"type": "list", "elements": "dict", "required": True},
     "budget_s": {"type": "float", "default": 10},
 }
 
@@ -77,8 +90,9 @@ ARGUMENT_SPEC = {
 def count(params, check_mode):
     wanted = [Loss.from_dict(entry) for entry in params["losses"]]
     with Server.of(params["dsn"], params["password"]).connect(params["database"]) as connection:
-        counted = loss.forecast(connection, wanted, params["budget_s"])
-    return {"changed": False, "losses": [entry.as_dict() for entry in counted]}
+        meant, unresolved = resolved_names.resolve(connection, wanted, params["sessions"])
+        counted = loss.forecast(connection, meant, params["budget_s"])
+    return {"changed": False, "losses": [entry.as_dict() for entry in counted], "unresolved": unresolved}
 
 
 def main() -> None:

@@ -25,19 +25,10 @@ options:
     type: str
     required: true
   state:
-    description: C(present) makes it anew, C(stamped) makes its version table say O(heads), C(absent) drops it.
+    description: C(present) makes it anew, C(absent) drops it.
     type: str
-    choices: [present, stamped, absent]
+    choices: [present, absent]
     default: present
-  heads:
-    description: The revisions that the copy's version table is to say, with O(state=stamped).
-    type: list
-    elements: str
-    default: []
-  version_table:
-    description: Alembic's version table, with its schema.
-    type: str
-    default: public.alembic_version
   data_dir:
     description: Directory here on the file system of PostgreSQL's data, so that room is checked. Empty asks the server.
     type: str
@@ -74,7 +65,6 @@ bytes:
 """
 
 from ansible.module_utils.rollback import module
-from ansible.module_utils.rollback.census import DEFAULT_VERSION_TABLE
 from ansible.module_utils.rollback.errors import RollbackError
 from ansible.module_utils.rollback.postgres import client_tools, copy
 from ansible.module_utils.rollback.postgres.server import ARGUMENTS, Server
@@ -83,9 +73,7 @@ ARGUMENT_SPEC = {
     **ARGUMENTS,
     "database": {"type": "str", "required": True},
     "name": {"type": "str", "required": True},
-    "state": {"type": "str", "choices": ["present", "stamped", "absent"], "default": "present"},
-    "heads": {"type": "list", "elements": "str", "default": []},
-    "version_table": {"type": "str", "default": DEFAULT_VERSION_TABLE},
+    "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
     "data_dir": {"type": "str", "default": ""},
     "client_bin_dir": {"type": "str", "default": ""},
 }
@@ -101,10 +89,6 @@ def keep(params, check_mode):
     server = Server.of(params["dsn"], params["password"])
     if state == "absent":
         return {**result, "changed": copy.remove(server, name)}
-    if state == "stamped":
-        with server.connect(name) as connection:
-            copy.stamp(connection, params["version_table"], params["heads"])
-        return result
     with server.connect(live) as connection:
         tools = client_tools.find(connection.info.server_version // 10000, params["client_bin_dir"] or None)
     return {**result, "bytes": copy.make(server, tools, live, name, params["data_dir"])}

@@ -25,12 +25,36 @@ options:
     description: Alembic's version table, with its schema.
     type: str
     default: public.alembic_version
-  quiet_within_s:
+  sessions:
     description:
-      - Seconds within which whoever writes must have ended, before the revision is read.
-      - A migration whose client was killed goes on in the database, and may commit yet. 0 does not wait.
+      - The sessions in which Alembic migrates, from RV(application_sessions#module:sessions). The version table of each is read.
+      - Empty reads O(version_table).
+    type: list
+    elements: dict
+    default: []
+  application_role:
+    description: Role of the application, whose sessions end when it stops and are therefore no RV(obstacles).
+    type: str
+    default: ""
+  patience_s:
+    description: Seconds that a statement waits for a lock. Transactions that have been idle for longer are RV(obstacles).
+    type: float
+    default: 5
+  quiet_within_s:
+    description: Seconds within which O(quiet) must have come, before the revision is read. 0 does not wait.
     type: float
     default: 0
+  quiet:
+    description:
+      - V(migration) waits for a session called O(session_name) that a killed command left behind; it may commit yet.
+      - V(everybody) waits for whoever else writes to the database, too.
+    type: str
+    choices: [migration, everybody]
+    default: migration
+  session_name:
+    description: What the sessions of the run's migrations are called, see O(alembic_command#module:session_name).
+    type: str
+    default: rollback
 attributes:
   check_mode:
     support: full
@@ -49,15 +73,23 @@ EXAMPLES = r"""
 
 RETURN = r"""
 heads:
-  description: The revisions in the version table, sorted; empty where it has none.
+  description:
+    - The revisions in the version table, sorted; empty where it has none.
+    - Where several tables differ, what each of them says, which is no revision.
   returned: success
   type: list
   elements: str
   sample: [8c1d2e3f4a5b]
-exists:
-  description: Whether there is a version table.
+of_tables:
+  description: The revisions by version table, where O(sessions) names several or one.
   returned: success
-  type: bool
+  type: dict
+  sample: {tenant_a.alembic_version: [8c1d2e3f4a5b], tenant_b.alembic_version: [8c1d2e3f4a5b]}
+expected:
+  description: What M(alembic_command) takes as O(alembic_command#module:expected).
+  returned: success
+  type: list
+  elements: dict
 obstacles:
   description: What stops a downgrade that keeps what it takes away; sentences, each with the way out.
   returned: success
@@ -78,33 +110,45 @@ at_work:
 
 from ansible.module_utils.rollback import module
 from ansible.module_utils.rollback.census import DEFAULT_VERSION_TABLE
-from ansible.module_utils.rollback.postgres import at_work, census, obstacles
+from ansible.module_utils.rollback.postgres import application_sessions, at_work, census, obstacles
 from ansible.module_utils.rollback.postgres.server import ARGUMENTS, Server
 
 ARGUMENT_SPEC = {
     **ARGUMENTS,
     "database": {"type": "str", "required": True},
     "version_table": {"type": "str", "default": DEFAULT_VERSION_TABLE},
+    "sessions": {"type": "list", "elements": "dict", "default": []},
+    "application_role": {"type": "str", "default": ""},
+    "patience_s": {"type": "float", "default": 5},
     "quiet_within_s": {"type": "float", "default": 0},
+    "quiet": {"type": "str", "choices": ["migration", "everybody"], "default": "migration"},
+    "session_name": {"type": "str", "default": "rollback"},
 }
 
 
 def read(params, check_mode):
     with Server.of(params["dsn"], params["password"]).connect(params["database"]) as connection:
         if params["quiet_within_s"]:
-            at_work.wait_for_writers(connection, params["quiet_within_s"])
-        heads = census.heads(connection, params["version_table"])
-        stops = obstacles.of_migration(connection)
-        invalid = at_work.invalid_indexes(connection)
-        others = [str(session) for session in at_work.sessions(connection)]
-    return {
-        "changed": False,
-        "heads": heads or [],
-        "exists": heads is not None,
-        "obstacles": stops,
-        "at_work": others,
-        "invalid_indexes": invalid,
-    }
+            of = params["session_name"] if params["quiet"] == "migration" else ""
+            at_work.wait_for_writers(connection, params["quiet_within_s"], of)
+        of_tables = application_sessions.heads(connection, params["sessions"])
+        heads = _common(of_tables) if of_tables else census.heads(connection, params["version_table"])
+        return {
+            "changed": False,
+            "heads": heads or [],
+            "of_tables": of_tables,
+            "expected": application_sessions.expected(connection, params["sessions"]),
+            "obstacles": obstacles.of_migration(connection, params["application_role"], params["patience_s"]),
+            "at_work": [str(session) for session in at_work.sessions(connection)],
+            "invalid_indexes": at_work.invalid_indexes(connection),
+        }
+
+
+def _common(of_tables):
+    said = list(of_tables.values())
+    if all(heads == said[0] for heads in said):
+        return said[0]
+    return [f"{table}: {', '.join(heads) or 'none'}" for table, heads in of_tables.items()]
 
 
 def main() -> None:

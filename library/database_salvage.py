@@ -28,16 +28,38 @@ options:
   state:
     description:
       - V(saved) copies O(losses) there, anew.
+      - V(left) records, once, what the downgrade has left behind, so that later writes can be told apart from it.
+      - V(compared) counts what users have written since V(left); it changes nothing, also in check mode.
+      - V(written) records that, before anything goes up again.
+      - V(on_the_way) puts back what has a place again after the revisions O(applied), between two steps of the way up.
       - V(brought_back) puts everything back and compares it. The application's upgrade must have made its place again.
+        What users have written since is not overwritten; RV(conflicts_file) lists it with what was saved.
+      - V(written_again) puts that back, after an undo that failed has led down again.
+      - V(untouched) drops the schema where everything is still where it was taken from, and fails where something is not.
       - V(absent) drops the schema.
     type: str
-    choices: [saved, brought_back, absent]
+    choices: [saved, left, compared, written, on_the_way, brought_back, written_again, untouched, absent]
     default: saved
   losses:
     description: What to keep, as RV(alembic_history#module:losses) says it. What cannot be kept is left out.
     type: list
     elements: dict
     default: []
+  late:
+    description:
+      - Tables, with their schemas, whose rows come back after another revision than the one of their loss, by that revision.
+      - A step of the way up that adds a NOT NULL column without a default wants the table empty.
+    type: dict
+    default: {}
+  applied:
+    description: Revisions that have been applied again, with O(state=on_the_way).
+    type: list
+    elements: str
+    default: []
+  rows:
+    description: With O(state=on_the_way), whether whole rows come back too, which a step has failed without.
+    type: bool
+    default: false
   run_dir:
     description: Directory of the run, whose journal gets an entry before and after. Empty writes none.
     type: str
@@ -66,42 +88,124 @@ copies:
   type: list
   elements: dict
   sample: [{kind: column, schema: public, table: leads, columns: [phone], rows: 4711, gone: 0}]
+written:
+  description: For V(compared), the tables to which users have written since, how many rows, and whether going up drops them.
+  returned: success
+  type: list
+  elements: dict
+  sample: [{schema: public, table: leads, rows: 3, dropped: false}]
+conflicts:
+  description: How many values and rows that users have written since were kept instead of what was saved.
+  returned: success
+  type: int
+dropped:
+  description: How many values and rows that users have written since had their place only in the older schema.
+  returned: success
+  type: int
+conflicts_file:
+  description: JSON lines with both sides of each, in O(run_dir); empty where there are none. They are all in the schema too.
+  returned: success
+  type: str
 """
 
-from ansible.module_utils.rollback import module
+import json
+from pathlib import Path
+
+from ansible.module_utils.rollback import durable, module
+from ansible.module_utils.rollback.errors import RollbackError
 from ansible.module_utils.rollback.journal import journal_in
 from ansible.module_utils.rollback.migrations.operations import Loss
-from ansible.module_utils.rollback.postgres import salvage
+from ansible.module_utils.rollback.postgres import salvage, since
 from ansible.module_utils.rollback.postgres.server import ARGUMENTS, Server
+from ansible.module_utils.rollback.words import listed
 
 ARGUMENT_SPEC = {
     **ARGUMENTS,
     "database": {"type": "str", "required": True},
     "schema": {"type": "str", "required": True},
-    "state": {"type": "str", "choices": ["saved", "brought_back", "absent"], "default": "saved"},
+    "state": {
+        "type": "str",
+        "choices": [
+            "saved",
+            "left",
+            "compared",
+            "written",
+            "on_the_way",
+            "brought_back",
+            "written_again",
+            "untouched",
+            "absent",
+        ],
+        "default": "saved",
+    },
     "losses": {"type": "list", "elements": "dict", "default": []},
+    "late": {"type": "dict", "default": {}},
+    "applied": {"type": "list", "elements": "str", "default": []},
+    "rows": {"type": "bool", "default": False},
     "run_dir": {"type": "str", "default": ""},
 }
-STEPS = {"saved": "salvage", "brought_back": "bring_back"}
+STEPS = {"saved": "salvage", "brought_back": "bring_back", "absent": "drop_salvage", "untouched": "drop_salvage"}
+CONFLICTS = "conflicts.jsonl"
 
 
 def keep(params, check_mode):
     state, schema = params["state"], params["schema"]
-    if check_mode:
-        return {"changed": True, "copies": []}
-    wanted = [
-        Loss(*(entry[name] for name in ("kind", "schema", "table")), tuple(entry["columns"]))
+    result = {"changed": state != "compared", "copies": [], "written": []}
+    result.update(conflicts=0, dropped=0, conflicts_file="")
+    if check_mode and state != "compared":
+        return result
+    with Server.of(params["dsn"], params["password"]).connect(params["database"]) as connection:
+        if state == "compared":
+            return {**result, "written": since.compare(connection, schema)}
+        if state == "left":
+            return {**result, "changed": bool(since.note_left(connection, schema))}
+        if state == "written":
+            salvage.begin_again(connection, schema)
+            return {**result, "changed": since.note_now(connection, schema) > 0}
+        if state == "written_again":
+            return {**result, "changed": since.write_again(connection, schema) > 0}
+        if state == "on_the_way":
+            back = salvage.bring_back_early(connection, schema, params["applied"], params["rows"])
+            return {**result, "changed": bool(back), "copies": back}
+        with journal_in(params["run_dir"]).step(STEPS[state]) as done:
+            if state == "untouched":
+                _refuse_to_drop(connection, schema)
+            if state in ("absent", "untouched"):
+                result["changed"] = salvage.drop(connection, schema)
+            elif state == "saved":
+                result["copies"] = done["copies"] = salvage.save(connection, schema, _losses(params), params["late"])
+            else:
+                done.update(copies=salvage.bring_back(connection, schema), **_conflicts(connection, params))
+                result.update(done)
+    return result
+
+
+def _refuse_to_drop(connection, schema):
+    gone = salvage.taken_in_part(connection, schema)
+    if gone:
+        raise RollbackError(
+            f"A revision was taken back in part, outside of a transaction: {listed(gone)} is gone, and kept in schema {schema}.",
+            "Finish or undo that revision by hand; the schema has what it took away.",
+        )
+
+
+def _losses(params):
+    return [
+        Loss(*(entry[name] for name in ("kind", "schema", "table")), tuple(entry["columns"]), entry["revision"])
         for entry in params["losses"]
     ]
-    with Server.of(params["dsn"], params["password"]).connect(params["database"]) as connection:
-        if state == "absent":
-            return {"changed": salvage.drop(connection, schema), "copies": []}
-        with journal_in(params["run_dir"]).step(STEPS[state]) as result:
-            done = (
-                salvage.save(connection, schema, wanted) if state == "saved" else salvage.bring_back(connection, schema)
-            )
-            result["copies"] = done
-    return {"changed": True, "copies": done}
+
+
+def _conflicts(connection, params):
+    """Write the file that lists them, and return their numbers and its path."""
+    found = since.conflicts(connection, params["schema"])
+    live, dropped = since.count(connection, params["schema"])
+    path = ""
+    if found and params["run_dir"]:
+        path = str(Path(params["run_dir"]) / CONFLICTS)
+        lines = [json.dumps(entry, ensure_ascii=False, sort_keys=True) for entry in found]
+        durable.write(Path(path), ("\n".join(lines) + "\n").encode(errors="backslashreplace"))
+    return {"conflicts": live, "dropped": dropped, "conflicts_file": path}
 
 
 def main() -> None:

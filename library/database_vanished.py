@@ -20,10 +20,11 @@ options:
     description: Name of the database.
     type: str
     required: true
-  version_table:
-    description: Alembic's version table, with its schema.
-    type: str
-    default: public.alembic_version
+  version_tables:
+    description: Alembic's version tables, with their schemas.
+    type: list
+    elements: str
+    default: [public.alembic_version]
   before:
     description: RV(tables) of an earlier look.
     type: list
@@ -51,6 +52,11 @@ tables:
   returned: success
   type: list
   elements: dict
+hidden:
+  description: Tables whose rows row-level security hides from the operator's role, so that rows and values gone from them are not seen.
+  returned: success
+  type: list
+  elements: str
 vanished:
   description: C(kind) (table, column, values, rows), C(schema), C(table), C(columns) and C(count) of what O(before) held and is gone.
   returned: success
@@ -66,18 +72,19 @@ from ansible.module_utils.rollback.postgres.server import ARGUMENTS, Server
 ARGUMENT_SPEC = {
     **ARGUMENTS,
     "database": {"type": "str", "required": True},
-    "version_table": {"type": "str", "default": DEFAULT_VERSION_TABLE},
+    "version_tables": {"type": "list", "elements": "str", "default": [DEFAULT_VERSION_TABLE]},
     "before": {"type": "list", "elements": "dict", "default": []},
 }
 
 
 def look(params, check_mode):
     with Server.of(params["dsn"], params["password"]).connect(params["database"]) as connection:
-        now = vanished.look(connection, params["version_table"])
+        now = vanished.look(connection, params["version_tables"])
     before = [vanished.Seen.from_dict(table) for table in params["before"]]
     return {
         "changed": False,
         "tables": [table.as_dict() for table in now],
+        "hidden": [f"{table.schema}.{table.name}" for table in now if table.hidden],
         "vanished": [gone.as_dict() for gone in vanished.since(before, now)],
     }
 
