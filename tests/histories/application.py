@@ -44,7 +44,7 @@ class Application:
         self._must({"do": "stamp", "url": url, "revisions": list(revisions)})
 
     def _migrate(self, do: str, url: str, revisions: Sequence[str]) -> None:
-        self._must({"do": do, "url": url, "revisions": list(revisions)})
+        self._must({"do": do, "url": url, "revisions": list(revisions), "naming": wheels.WHEELS[self.name].naming})
 
     def _must(self, request: dict[str, Any]) -> None:
         answer = self._ask(request)
@@ -67,7 +67,7 @@ def running(name: str, **environment: str) -> Iterator[Application]:
     log = wheels.HOME / f"{name}.log"
     with log.open("w") as said:
         process = subprocess.Popen(
-            [wheels.python(name), MIGRATE, wheels.history(name)],
+            [wheels.python(name), MIGRATE, wheels.history(name), wheels.source(name), *wheels.WHEELS[name].hollow],
             env={**wheels.environment(name), **environment},
             cwd=wheels.HOME,
             stdin=subprocess.PIPE,

@@ -13,6 +13,10 @@ from ansible.module_utils.rollback.migrations import risk, scripts, tree
 from ansible.module_utils.rollback.migrations.operations import COLUMN, LOSSY, ROWS, SAFE, TABLE, VALUES, StepRisk
 
 WHOLE = "*"
+# The property of a test whose value is printed when all have ended.
+SHOWN = "forecasts"
+# How a step fails that the test could not reach, or not run.
+_OF_THE_TEST = ("its upgrade fails", "NotImplementedError: ", "ProgrammingError: ", "InternalError: ", "UndefinedTable")
 
 
 @dataclass
@@ -83,6 +87,21 @@ def score(truths: Mapping[str, Mapping[str, Any]]) -> Scores:
             scores.tables.add(_named(step, forecast), _named(step, happened))
             scores.columns.add(*(({f"{step} {piece}" for piece in some}) for some in _settled(forecast, happened)))
     return scores
+
+
+def tells_nothing(really: Mapping[str, Any]) -> bool:
+    """Whether a step failed because of what the test could not reach, or not run."""
+    return "vanished" not in really and str(really.get("failed", "")).startswith(_OF_THE_TEST)
+
+
+def costly(really: Mapping[str, Any]) -> str:
+    """Why a safe verdict on such a step would have been a costly one; empty if it would not. `really` is as in truth.py."""
+    if really.get("vanished"):
+        return f"loses {really['vanished']}"
+    said = really.get("failed", "")
+    # What failed on some rows alone, or because of what is not there in the test, is not the step's own refusal.
+    own = said and "without_rows" not in really and not said.startswith(_OF_THE_TEST)
+    return f"always fails: {said}" if own else ""
 
 
 def _losses(verdict: StepRisk) -> Iterable[tuple[int, Any]]:

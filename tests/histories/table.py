@@ -21,20 +21,21 @@ from ansible.module_utils.rollback.migrations.operations import RISKS  # noqa: E
 
 
 def main(mistakes: bool) -> None:
-    print("| history | steps | " + " | ".join(RISKS) + " | really lost data | downgrade fails |")
-    print("|---|--:|" + "--:|" * len(RISKS) + "--:|--:|")
+    print("| history | taken back for real | steps | " + " | ".join(RISKS) + " | really lost data | tells nothing |")
+    print("|---|---|--:|" + "--:|" * len(RISKS) + "--:|--:|")
     total: Counter[str] = Counter()
     for name, wheel in wheels.WHEELS.items():
-        verdicts, really = forecasts.verdicts(name), truth.known(name)
+        verdicts, really = forecasts.verdicts(name), truth.known(name) if wheel.measured else {}
         counts = Counter(verdict.risk for verdict in verdicts.values())
         counts["steps"] = len(verdicts)
+        counts["known"] = len(really)
         counts["lost"] = sum(bool(found.get("vanished")) for found in really.values())
         counts["failed"] = sum("failed" in found for found in really.values())
         total += counts
-        print(_row(f"{name} {wheel.version}", counts))
-    print(_row("all", total))
+        print(_row(f"{name} {wheel.version}", "yes" if wheel.measured else "no, judged only", counts))
+    print(_row(f"all {len(wheels.WHEELS)}", f"{len(wheels.measured())} histories", total))
     print()
-    scores = forecasts.score({name: truth.known(name) for name in wheels.WHEELS})
+    scores = forecasts.score({name: truth.known(name) for name in wheels.measured()})
     print("| level | precision | recall | hits | false alarms | misses |\n|---|--:|--:|--:|--:|--:|")
     for level, score in scores:
         numbers = f"{len(score.hits)} | {len(score.alarms)} | {len(score.misses)}"
@@ -45,8 +46,10 @@ def main(mistakes: bool) -> None:
             print(*[f"  miss: {one}" for one in score.misses], sep="\n")
 
 
-def _row(name: str, counts: Counter[str]) -> str:
-    return f"| {name} | " + " | ".join(str(counts[key]) for key in ("steps", *RISKS, "lost", "failed")) + " |"
+def _row(name: str, measured: str, counts: Counter[str]) -> str:
+    numbers = [str(counts[key]) for key in ("steps", *RISKS)]
+    really = [str(counts[key]) if counts["known"] else "–" for key in ("lost", "failed")]
+    return f"| {name} | {measured} | " + " | ".join([*numbers, *really]) + " |"
 
 
 if __name__ == "__main__":

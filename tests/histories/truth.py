@@ -1,6 +1,6 @@
 """Measures what each downgrade step of a real history destroys: fill, take one step back, compare.
 
-    .venv/bin/python tests/histories/truth.py [NAME ...]      measures all steps of these histories, or of all, and keeps the result
+    .venv/bin/python tests/histories/truth.py [NAME ...]      measures all steps of these histories, or of all that are run, and keeps the result
 
 The result lies in truth/NAME.json. Per revision it holds `vanished`, a list of [kind, table, column], or `failed`, the error.
 `refuses` is the error with which it failed on some rows, when it took others down; `without_rows` says that it runs on
@@ -175,7 +175,7 @@ def main(names: Sequence[str]) -> None:
     # So that the server goes when this is told to.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     with throwaway.server() as databases:
-        for name in names or wheels.WHEELS:
+        for name in names or wheels.measured():
             began = time.monotonic()
             measured = measure(name, databases)
             TRUTH.mkdir(exist_ok=True)

@@ -32,7 +32,11 @@ class Wheel:
 
     Where the first migration is not the beginning of the schema, `models_at_base` (`module:Base`) or `sql_at_base` (a file
     beside this one) is. An application that makes its tables from `models_at_head` and never runs its oldest migrations
-    is taken down from there. `environment` may name a directory for the application with `{home}`.
+    is taken down from there. `naming` is its naming convention for constraints. `environment` may name a directory for the application with `{home}`.
+
+    A wheel that is not `measured` is only judged: its migrations are read and never run, and only its Python is unpacked.
+    `hollow` names packages of the application whose `__init__` would start all of it: their modules are imported without it.
+    Where some are named, what the application imports and nobody installed is replaced by a stand-in (migrate.py).
     """
 
     version: str
@@ -41,8 +45,11 @@ class Wheel:
     models_at_head: str = ""
     models_at_base: str = ""
     sql_at_base: str = ""
+    naming: str = ""
     driver: str = "psycopg2"
     environment: dict[str, str] = field(default_factory=dict)
+    measured: bool = True
+    hollow: tuple[str, ...] = ()
 
 
 WHEELS = {
@@ -83,6 +90,145 @@ WHEELS = {
         "e21a5c979ef6536fca634dc957469daca8fb09440c39b2fbeefb223459cc61e0",
         "argilla_server/alembic/versions",
     ),
+    "arize-phoenix": Wheel(
+        "20.26.1",
+        "dd318844cba1d7021d8accaa995b7f3716d559eab4afb549dfb1017dd51bab56",
+        "phoenix/db/migrations/versions",
+        hollow=("phoenix",),
+    ),
+    "bodhi-server": Wheel(
+        "26.4.0",
+        "65803c4fc5d8393ef3f972b183b1aa0f22a7855298daf0708052a56a8efa98d9",
+        "bodhi/server/migrations/versions",
+        models_at_head="bodhi.server.models:Base",
+        hollow=("bodhi", "bodhi.server"),
+    ),
+    "buildbot": Wheel(
+        "4.3.0",
+        "5cd502825b1bbacda2ac0b24e6da5107dbbc2c54f80cd53100f85a5b2e30c400",
+        "buildbot/db/migrations/versions",
+        models_at_head="buildbot.db.model:Model",
+        hollow=("buildbot", "buildbot.util"),
+    ),
+    "ckan": Wheel(
+        "2.12.0",
+        "3b41cb4860286813fbcd18c57341e96edba266e2e492aeea92c4e03ce9e2934e",
+        "ckan/migration/versions",
+    ),
+    "conda-store-server": Wheel(
+        "2025.2.2",
+        "ea9bc3d61ec7f61f7ad6b1c28ae719dc06a9e36d04e22ff3bb869189a456784e",
+        "conda_store_server/_internal/alembic/versions",
+    ),
+    "fractal-server": Wheel(
+        "2.18.5",
+        "750803f74b45306e8fd853a53d41e3a74cdb36bdb1750de6c0d6a222172e541a",
+        "fractal_server/migrations/versions",
+        naming="fractal_server.migrations.naming_convention:NAMING_CONVENTION",
+    ),
+    "anitya": Wheel(
+        "2.3.0",
+        "439b48d8111fd6eb51486ba35d00be59ac8d2c0add542ec45bad3970b0a976d6",
+        "anitya/db/migrations/versions",
+        models_at_head="anitya.db.models:Base",
+        hollow=("anitya",),
+    ),
+    "langflow-base": Wheel(
+        "1.13.0",
+        "e15db23e16cf27d6d1ac8fcc5030cf25ad3a04356a9581862b4e97de739dd3a2",
+        "langflow/alembic/versions",
+        hollow=("langflow",),
+    ),
+    "open-webui": Wheel(
+        "0.12.4",
+        "02e9caba96234db3fa17a92e56163b3f7f2b8ca8227fa886b85c178d696483f6",
+        "open_webui/migrations/versions",
+        hollow=("open_webui", "open_webui.internal"),
+    ),
+    "ihatemoney": Wheel(
+        "7.2.1",
+        "19742d7c6d08ee5675b97beefc7c40f1e07fe8ee2124a1036f5679f20ff9e324",
+        "ihatemoney/migrations/versions",
+        hollow=("ihatemoney",),
+    ),
+    "manila": Wheel(
+        "23.0.1",
+        "3237549ee1dc3fc0846190db6e657a9cc4e56f220c95baa9f48cbd1c550536c6",
+        "manila/db/migrations/alembic/versions",
+        hollow=("manila",),
+    ),
+    "apache-superset": Wheel(
+        "6.1.0",
+        "4b5886b2d6389a32df790aeae2532ad72529bce1af93b6edf2d1b2a8bf658748",
+        "superset/migrations/versions",
+        measured=False,
+    ),
+    "dagster": Wheel(
+        "1.13.29",
+        "65f7bf2f52c0c1219cb1ca63a1f0f95a1af83d12e94ebec7598e47ee49889859",
+        "dagster/_core/storage/alembic/versions",
+        measured=False,
+    ),
+    "flexmeasures": Wheel(
+        "1.0.1",
+        "72dc8779344f908c19bb589d184394567f45a25dda3e3d8956f2e25036fd8386",
+        "flexmeasures/data/migrations/versions",
+        measured=False,
+    ),
+    "galaxy-data": Wheel(
+        "26.1.2",
+        "c2a6ae5002f410506328ec748c749c0cf066d7b341f48c5b653b76f825173bf9",
+        "galaxy/model/migrations/alembic/versions_gxy",
+        measured=False,
+    ),
+    "indico": Wheel(
+        "3.2.9",
+        "194d2e31ccaabd2b9af7809e67d60d942faee35a6b4de36f0c2c280a32ed84c3",
+        "indico/migrations/versions",
+        measured=False,
+    ),
+    "lemur": Wheel(
+        "1.9.3",
+        "22d5d8723b4b8617dd4d648a483fc352bbc34e90e7546b2d9ad8b40d753a8f7b",
+        "lemur/migrations/versions",
+        measured=False,
+    ),
+    "mailman": Wheel(
+        "3.3.10",
+        "0f63ed38efa938357074e993d6a9b2d81bedaab92f5b3ecdd519890259893f37",
+        "mailman/database/alembic/versions",
+        measured=False,
+    ),
+    "mistral": Wheel(
+        "23.0.0",
+        "6cd92af6e0b5850a794db65784fa340ce174fdba9227f67707fa8b8c36c35f1c",
+        "mistral/db/sqlalchemy/migration/alembic_migrations/versions",
+        measured=False,
+    ),
+    "octavia": Wheel(
+        "19.0.0",
+        "63e1396b940cab6d9e0fd8d3907bc74886a0e1cf77547cc4d8c7da5987fc961c",
+        "octavia/db/migration/alembic_migrations/versions",
+        measured=False,
+    ),
+    "privacyidea": Wheel(
+        "3.14",
+        "86a24cbffa8a7316eab93eb220b4d8710ea68af2390990d0dddd58d7bd6947b1",
+        "privacyidea/migrations/versions",
+        measured=False,
+    ),
+    "tiled": Wheel(
+        "0.2.20",
+        "4086fb9db00622e9da977874863461f2eca5af1058c289e245fb959cc0697b02",
+        "tiled/catalog/migrations/versions",
+        measured=False,
+    ),
+    "zenml": Wheel(
+        "0.98.0",
+        "801ffbe1821bd48dfc03c9fd5519f5a7d4387d86b3d48d08bd2057dfcde5ad30",
+        "zenml/zen_stores/migrations/versions",
+        measured=False,
+    ),
 }
 
 
@@ -100,7 +246,10 @@ def source(name: str) -> Path:
             with tempfile.TemporaryDirectory(dir=HOME) as temporary:
                 whole = Path(temporary) / "whole"
                 with zipfile.ZipFile(_download(name, wheel, Path(temporary))) as archive:
-                    archive.extractall(whole)
+                    names = archive.namelist()
+                    archive.extractall(
+                        whole, names if wheel.measured else [one for one in names if one.endswith(".py")]
+                    )
                 whole.rename(place)
     return place
 
@@ -120,6 +269,11 @@ def python(name: str) -> Path:
     return interpreter
 
 
+def measured() -> list[str]:
+    """The keys of WHEELS whose migrations are run as well as read."""
+    return [name for name, wheel in WHEELS.items() if wheel.measured]
+
+
 def environment(name: str) -> dict[str, str]:
     """The environment in which the migrations of `name` run: none of our variables but those any program needs."""
     own = {key: value.format(home=HOME / "homes") for key, value in WHEELS[name].environment.items()}
@@ -131,7 +285,16 @@ def environment(name: str) -> dict[str, str]:
 def _download(name: str, wheel: Wheel, directory: Path) -> Path:
     _pip(
         Path(sys.executable),
-        *("download", "--no-deps", "--only-binary", ":all:", "--dest", str(directory), f"{name}=={wheel.version}"),
+        *(
+            "download",
+            "--no-deps",
+            "--only-binary",
+            ":all:",
+            "--ignore-requires-python",
+            "--dest",
+            str(directory),
+            f"{name}=={wheel.version}",
+        ),
     )
     (path,) = directory.glob("*.whl")
     found = hashlib.sha256(path.read_bytes()).hexdigest()
