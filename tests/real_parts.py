@@ -295,13 +295,19 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
         pytest.skip(missing_sentence(missing))
 
 
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    asked: dict[str, set[str]] = defaultdict(set)
+def recorded(terminalreporter: pytest.TerminalReporter, name: str) -> Iterator[tuple[str, str]]:
+    """What tests recorded as property `name`, in whichever process they ran: the value, and the test's own name."""
     for reports in terminalreporter.stats.values():
         for report in reports:
-            for name, value in getattr(report, "user_properties", ()):
-                if name == PROPERTY:
-                    asked[str(value)].add(report.nodeid)
+            for key, value in getattr(report, "user_properties", ()):
+                if key == name:
+                    yield str(value), report.nodeid
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    asked: dict[str, set[str]] = defaultdict(set)
+    for value, test in recorded(terminalreporter, PROPERTY):
+        asked[value].add(test)
     if lines := summary(PARTS, asked, find):
         terminalreporter.section("real parts")
         for line in lines:

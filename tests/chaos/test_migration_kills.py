@@ -6,6 +6,7 @@ import subprocess
 import time
 
 import pytest
+from downgrades import in_the_way
 from kills import PATIENCE_S, kill_controller_at, kill_postgres, newest_run, started, until, wait_for
 from place import REASON, Place, made
 
@@ -20,6 +21,14 @@ DEATHS = [
     [("opened", ""), ("began", "salvage"), ("began", f"down {NEWEST}")],
     [("began", "stop"), ("began", f"down {PHONES}"), ("done", f"down {PHONES}")],
     [("began", f"down {MIDDLE}"), ("began", "start"), ("began", "verify")],
+]
+
+
+# The same for the way back, each step of it.
+DEATHS_ON_THE_WAY_BACK = [
+    [("opened", ""), ("began", "stop"), ("began", f"up {MIDDLE}"), ("done", f"up {MIDDLE}")],
+    [("began", f"up {PHONES}"), ("done", f"up {PHONES}"), ("began", f"up {NEWEST}"), ("done", f"up {NEWEST}")],
+    [("began", "bring_back"), ("began", "drop_salvage"), ("began", "start"), ("began", "verify")],
 ]
 
 
@@ -58,6 +67,26 @@ def undone(place: Place, run: str) -> None:
 def test_the_controller_dies(place, before, deaths):
     for number, (event, step) in enumerate(deaths):
         kill_controller_at(place, event, step, resumed=number > 0, **MIGRATION, **QUICK)
+    run = newest_run(place)
+    finishes(place, run)
+    goes_back(place, run, before)
+
+
+@pytest.mark.parametrize(
+    "deaths", DEATHS_ON_THE_WAY_BACK, ids=lambda deaths: ", ".join(" ".join(point).strip() for point in deaths)
+)
+def test_the_controller_dies_on_the_way_back(place, before, deaths):
+    place.must("rollback.yml", reason=REASON, **MIGRATION, **QUICK)
+    run = newest_run(place)
+    for number, (event, step) in enumerate(deaths):
+        kill_controller_at(place, event, step, resumed=number > 0, playbook="undo.yml", run=run, **QUICK)
+    goes_back(place, run, before)
+    assert place.report()["outcome"] == "succeeded"
+
+
+def test_the_controller_dies_while_a_step_that_failed_is_put_back(place, before):
+    with in_the_way(place):
+        kill_controller_at(place, "began", f"up {PHONES}", **MIGRATION, **QUICK)
     run = newest_run(place)
     finishes(place, run)
     goes_back(place, run, before)
@@ -108,8 +137,8 @@ def same_after_a_crash(content: dict, before: dict) -> None:
 
 
 def until_alembic_is_at_work(place: Place, process: subprocess.Popen) -> None:
-    """The application's own has a session, as its migrations/env.py names it; not for long."""
-    query = "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE application_name = 'hunter migrations')"
+    """The application's own has a session, which the run has given its name; not for long."""
+    query = "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE application_name ~ '^rollback [0-9]')"
     with place.lab.connect("postgres") as connection:
         while not connection.execute(query).fetchone()[0]:
             assert process.poll() is None, f"Alembic was not seen: {(place.home / 'killed.log').read_text()}"

@@ -21,7 +21,6 @@ import math
 import re
 import threading
 import time
-import uuid
 from typing import Any
 
 TICK_S = 0.05
@@ -113,10 +112,11 @@ def reference(kind: str, owner: dict[str, Any]) -> dict[str, Any]:
 
 
 def new_pod(
-    store: Any, kind: str, owner: dict[str, Any], template: dict[str, Any], name: str, labels: dict[str, str]
+    store: Any, kind: str, owner: dict[str, Any], template: dict[str, Any], labels: dict[str, str], name: str = ""
 ) -> str:
-    """Why it could not be made; empty where it was."""
+    """Why it could not be made; empty where it was. Without a `name` it gets one of its owner's with some digits."""
     namespace = owner["metadata"]["namespace"]
+    name = name or store.free_name("pods", namespace, f"{owner['metadata']['name']}-")
     annotations = store.get("namespaces", "", namespace)["metadata"].get("annotations") or {}
     quota = annotations.get("emulator/pods")
     used = len(store.list("pods", namespace))
@@ -226,14 +226,7 @@ def replica_set(store: Any, thing: dict[str, Any]) -> None:
     there, wished = living(owned(store, "pods", thing)), thing["spec"]["replicas"]
     problem = ""
     for _ in range(wished - len(there)):
-        problem = new_pod(
-            store,
-            "ReplicaSet",
-            thing,
-            thing["spec"]["template"],
-            f"{thing['metadata']['name']}-{uuid.uuid4().hex[:5]}",
-            {},
-        )
+        problem = new_pod(store, "ReplicaSet", thing, thing["spec"]["template"], {})
         if problem:
             break
     for one in sorted(there, key=is_ready)[: max(0, len(there) - wished)]:
@@ -460,7 +453,7 @@ def stateful_set(store: Any, thing: dict[str, Any]) -> None:
     for index in range(spec["replicas"]):
         if index not in pods:
             labels = {REVISION_HASH: update, "statefulset.kubernetes.io/pod-name": f"{name}-{index}"}
-            problem = new_pod(store, "StatefulSet", thing, spec["template"], f"{name}-{index}", labels)
+            problem = new_pod(store, "StatefulSet", thing, spec["template"], labels, f"{name}-{index}")
             if problem:
                 failed(store, "StatefulSet", thing, problem)
             waits = True
@@ -510,14 +503,7 @@ def daemon_set(store: Any, thing: dict[str, Any]) -> None:
     for node in NODES:
         if node in nodes and node not in pods:
             placed = {**template, "spec": {**template["spec"], "nodeName": node}}
-            problem = new_pod(
-                store,
-                "DaemonSet",
-                thing,
-                placed,
-                f"{thing['metadata']['name']}-{uuid.uuid4().hex[:5]}",
-                {REVISION_HASH: mark},
-            )
+            problem = new_pod(store, "DaemonSet", thing, placed, {REVISION_HASH: mark})
             if problem:
                 failed(store, "DaemonSet", thing, problem)
         elif node in pods and node not in nodes:

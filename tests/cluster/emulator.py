@@ -16,6 +16,7 @@ from __future__ import annotations
 import contextlib
 import copy
 import http.server
+import itertools
 import json
 import sys
 import threading
@@ -111,7 +112,7 @@ class Store:
     def create(self, plural: str, namespace: str, content: dict[str, Any]) -> dict[str, Any]:
         metadata = content.setdefault("metadata", {})
         if not metadata.get("name"):
-            metadata["name"] = metadata["generateName"] + uuid.uuid4().hex[:5]
+            metadata["name"] = self.free_name(plural, namespace, metadata["generateName"])
         if (plural, namespace, metadata["name"]) in self.objects:
             raise Failure(409, "AlreadyExists", f'{plural} "{metadata["name"]}" already exists')
         if namespace and ("namespaces", "", namespace) not in self.objects:
@@ -120,6 +121,11 @@ class Store:
         metadata.update(uid=str(uuid.uuid4()), creationTimestamp=controllers.now(), generation=1)
         self._keep("ADDED", plural, namespace, content)
         return content
+
+    def free_name(self, plural: str, namespace: str, prefix: str) -> str:
+        """Five hexadecimal digits behind `prefix` that nothing of its kind has: chance gives some of them twice."""
+        names = (prefix + uuid.uuid4().hex[:5] for _ in itertools.count())
+        return next(name for name in names if (plural, namespace, name) not in self.objects)
 
     def replace(self, plural: str, namespace: str, content: dict[str, Any]) -> dict[str, Any]:
         """What differs from what is there; a change of the spec is a new generation."""

@@ -1,7 +1,9 @@
 """What the documentation lists is what there is: cases, tests, links, variables and modules."""
 
 import ast
+import importlib.util
 import re
+import sys
 from functools import cache
 from pathlib import Path
 
@@ -104,3 +106,11 @@ def test_a_name_that_a_run_made_is_quoted_in_statements(page):
     """It has capital letters, which PostgreSQL would not keep."""
     statements = re.findall(r"^(?:ALTER|DROP) DATABASE .*$", page.read_text(), re.MULTILINE)
     assert [line for line in statements if re.search(r'(?<!")\b\w+__(?:before|restore)_', line)] == []
+
+
+def test_the_worlds_are_those_of_the_matrix():
+    spec = importlib.util.spec_from_file_location("matrix", ROOT / "tests" / "integration" / "matrix.py")
+    matrix = importlib.util.module_from_spec(spec)
+    sys.modules["matrix"] = matrix  # dataclasses look their module up
+    spec.loader.exec_module(matrix)
+    assert matrix.table() in (ROOT / "docs" / "worlds.md").read_text()

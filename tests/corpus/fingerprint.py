@@ -27,7 +27,7 @@ NOT_READ = {
 PHYSICAL = {
     "pg_class": "oid relfilenode relpages reltuples relallvisible relallfrozen reltoastrelid relfrozenxid relminmxid relrewrite"
     " relnatts relhasindex relhasrules relhastriggers relhassubclass relpartbound",
-    "pg_attribute": "attnum attcacheoff attmissingval atthasmissing",
+    "pg_attribute": "attnum attcacheoff attmissingval atthasmissing attoptions",
     "pg_attrdef": "oid adnum adbin",
     "pg_constraint": "oid conkey confkey conbin confdelsetcols",
     "pg_index": "indkey indexprs indpred indcheckxmin",
@@ -44,7 +44,9 @@ PHYSICAL = {
 WORDED = {
     "pg_class": "'bound', pg_get_expr(relpartbound, oid)",
     "pg_attribute": "'place', (SELECT count(*) FROM pg_attribute o WHERE o.attrelid = c.attrelid AND o.attnum > 0"
-    " AND NOT o.attisdropped AND o.attnum <= c.attnum)",
+    " AND NOT o.attisdropped AND o.attnum <= c.attnum),"
+    # From 15.20 on a server numbers columns there.
+    " 'options', (SELECT array_agg(o ORDER BY o) FROM unnest(attoptions) o WHERE o NOT LIKE 'pg_attver=%')",
     "pg_attrdef": "'is', pg_get_expr(adbin, adrelid)",
     "pg_constraint": "'is', pg_get_constraintdef(oid)",
     "pg_index": "'is', pg_get_indexdef(indexrelid)",

@@ -66,6 +66,7 @@ def hunter() -> Iterator[Hunter]:
         found.containers.destroy()
 
 
+@pytest.mark.nightly
 def test_a_version_that_was_never_recorded_is_judged_by_what_its_image_says(hunter):
     """Its label names its heads; without the label they are read from its migrations, without starting it."""
     ledger = hunter.place.environment_dir / "ledger.jsonl"

@@ -6,13 +6,15 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import real_parts
 
 sys.path.insert(0, str(Path(__file__).parent))
+from down_and_up import NAME, Database
 from place import Place, made
-from servers import Awkward
+from servers import OWNER, Awkward
 
 
 @pytest.fixture(scope="session")
@@ -27,15 +29,41 @@ def place() -> Iterator[Place]:
     yield from made()
 
 
-@pytest.fixture(scope="session", params=["postgres", "postgres16", "postgres15"])
+@pytest.fixture(scope="module")
+def bare_server() -> Iterator[dict[str, Any]]:
+    """What is known of a server of the lab (see Lab.facts) that one test file has for itself; nothing is deployed on it."""
+    place = Place(Path(tempfile.mkdtemp(prefix="rollback-place-")))
+    try:
+        place.lab.up()
+        yield place.facts
+    finally:
+        place.lab.destroy()
+
+
+@pytest.fixture(
+    scope="session", params=["postgres", pytest.param("postgres16", marks=pytest.mark.nightly), "postgres15"]
+)
 def awkward(request: pytest.FixtureRequest) -> Iterator[Awkward]:
-    """A bare server of each version that is there; Hunter is not deployed on it."""
+    """A bare server of the newest version, of the plan page's, and in the night of one between; Hunter is not deployed on it."""
     place = Place(Path(tempfile.mkdtemp(prefix="rollback-place-")), real_parts.find(request.param).place)
     try:
         place.lab.up()
         yield Awkward(place)
     finally:
         place.lab.destroy()
+
+
+@pytest.fixture
+def database(awkward: Awkward) -> Iterator[Database]:
+    """A database with a name that needs quotes."""
+    quoted = '"' + NAME.replace('"', '""') + '"'
+    with awkward.as_superuser() as connection:
+        connection.execute(f"CREATE DATABASE {quoted} OWNER {OWNER} TEMPLATE template0")
+    try:
+        yield Database(awkward)
+    finally:
+        with awkward.as_superuser() as connection:
+            connection.execute(f"DROP DATABASE {quoted} WITH (FORCE)")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -10,7 +10,7 @@ import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -90,39 +90,42 @@ class Pooler:
 @contextmanager
 def in_front_of(place: Place, database: str, mode: str = "transaction", alias: str = "") -> Iterator[Pooler]:
     """A PgBouncer that serves `database` in pool mode `mode`, ready to be asked."""
+    facts, alias = place.facts, alias or database
+    settings = SETTINGS.format(
+        alias=alias,
+        server_port=facts["port"],
+        database=database,
+        port="{port}",
+        users="{users}",
+        admin=ADMIN[0],
+        looker=LOOKER[0],
+        mode=mode,
+    )
+    with running(settings, (ADMIN, LOOKER, (facts["owner"], facts["owner_password"]))) as (port, process):
+        yield Pooler(place, port, alias, process)
+
+
+@contextmanager
+def running(settings: str, users: Iterable[tuple[str, str]]) -> Iterator[tuple[int, subprocess.Popen[bytes]]]:
+    """A PgBouncer that accepts connections, with its port; `settings` have places for {port} and {users}."""
     home = Path(tempfile.mkdtemp(prefix="rollback-pooler-"))
     home.chmod(0o755)
-    facts, alias = place.facts, alias or database
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    users = home / "users.txt"
-    users.write_text(
-        "".join(
-            f'"{name}" "{password}"\n' for name, password in (ADMIN, LOOKER, (facts["owner"], facts["owner_password"]))
-        )
-    )
-    settings = home / "pgbouncer.ini"
-    settings.write_text(
-        SETTINGS.format(
-            alias=alias,
-            server_port=facts["port"],
-            database=database,
-            port=port,
-            users=users,
-            admin=ADMIN[0],
-            looker=LOOKER[0],
-            mode=mode,
-        )
-    )
+    known = home / "users.txt"
+    known.write_text("".join(f'"{name}" "{password}"\n' for name, password in users))
+    (home / "pgbouncer.ini").write_text(settings.format(port=port, users=known))
     # It refuses to run as root.
     nobody = pwd.getpwnam("nobody")
     identity = {"user": nobody.pw_uid, "group": nobody.pw_gid, "extra_groups": []} if os.geteuid() == 0 else {}
     with (home / "log").open("wb") as log:
         process = subprocess.Popen(
-            [real_parts.find("pgbouncer").place, settings], stdout=log, stderr=subprocess.STDOUT, **identity
+            [real_parts.find("pgbouncer").place, home / "pgbouncer.ini"],
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            **identity,
         )
-    pooler = Pooler(place, port, alias, process)
     try:
         for _ in range(200):
             with socket.socket() as probe:
@@ -131,7 +134,8 @@ def in_front_of(place: Place, database: str, mode: str = "transaction", alias: s
             time.sleep(0.02)
         else:
             raise AssertionError((home / "log").read_text())
-        yield pooler
+        yield port, process
     finally:
-        pooler.die()
+        process.kill()
+        process.wait()
         shutil.rmtree(home)

@@ -39,6 +39,7 @@ def test_unknown_method(bad_day):
     )
 
 
+@pytest.mark.nightly
 def test_a_method_in_capitals_is_no_method(bad_day):
     refuses(bad_day, "Unknown method Restore.", method="Restore")
 
@@ -47,6 +48,7 @@ def test_unknown_variable(bad_day):
     refuses(bad_day, "Nothing reads the variable reasn. Did you mean reason?", reasn="typo")
 
 
+@pytest.mark.nightly
 def test_unknown_severity(bad_day):
     refuses(bad_day, "Unknown severity terrible. Say critical, high, medium or low.", severity="terrible")
 
@@ -73,6 +75,7 @@ def test_named_backup_absent(bad_day):
     )
 
 
+@pytest.mark.nightly
 def test_empty_file(bad_day, elsewhere):
     (elsewhere / "empty.sql").touch()
     refuses(
@@ -83,6 +86,7 @@ def test_empty_file(bad_day, elsewhere):
     )
 
 
+@pytest.mark.nightly
 def test_truncated_custom_dump_by_its_size(bad_day, elsewhere):
     spoilt = copy_backup(bad_day.backup(), elsewhere / "backup_cut_20260101_000000.dump")
     os.truncate(spoilt, spoilt.stat().st_size - 1000)
@@ -98,6 +102,7 @@ def test_truncated_custom_dump_whose_manifest_agrees(bad_day, elsewhere):
 
 
 @pytest.mark.parametrize("share", [0.4, 0.999], ids=["inside the data", "before the last line"])
+@pytest.mark.nightly
 def test_truncated_plain_dump_whose_manifest_agrees(bad_day, elsewhere, share):
     """psql would load it with exit code 0: it is cut at the end of a line."""
     answer = bad_day.must(
@@ -117,6 +122,7 @@ def test_truncated_plain_dump_whose_manifest_agrees(bad_day, elsewhere, share):
     )
 
 
+@pytest.mark.nightly
 def test_one_flipped_bit(bad_day, elsewhere):
     spoilt = copy_backup(bad_day.backup(), elsewhere / "backup_bit_20260101_000000.dump")
     content = bytearray(spoilt.read_bytes())
@@ -132,6 +138,7 @@ def test_one_flipped_bit(bad_day, elsewhere):
         ({"environment": "production"}, "it is of environment production, not local."),
     ],
 )
+@pytest.mark.nightly
 def test_backup_of_something_else(bad_day, elsewhere, change, sentence):
     other = copy_backup(bad_day.backup(), elsewhere / "backup_other_20260101_000000.dump")
     change_manifest(other, **change)
@@ -164,10 +171,12 @@ def test_database_unreachable(bad_day):
         )
 
 
+@pytest.mark.nightly
 def test_wrong_password(bad_day):
     refuses(bad_day, 'password authentication failed for user "rollback"', rollback_database_password="guessed")
 
 
+@pytest.mark.nightly
 def test_unknown_database(bad_day):
     refuses(bad_day, 'database "nowhere" does not exist', rollback_database="nowhere")
 
@@ -192,6 +201,7 @@ def test_lock_of_a_controller_that_cannot_be_seen(bad_day):
         lock.unlink()
 
 
+@pytest.mark.nightly
 def test_unknown_release_point(bad_day):
     refuses(bad_day, "There is no release point 9.9.9. Known versions: 1.0.0.", release="9.9.9")
 
@@ -204,6 +214,7 @@ def test_protected_environment_without_confirmation(bad_day):
     )
 
 
+@pytest.mark.nightly
 def test_protected_environment_with_the_wrong_confirmation(bad_day):
     refuses(
         bad_day,
@@ -213,6 +224,7 @@ def test_protected_environment_with_the_wrong_confirmation(bad_day):
     )
 
 
+@pytest.mark.nightly
 def test_version_that_no_host_has(bad_day, elsewhere):
     other = copy_backup(bad_day.backup(), elsewhere / "backup_old_20260101_000000.dump")
     change_manifest(other, application_version="0.9.0")

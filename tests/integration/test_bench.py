@@ -10,7 +10,7 @@ import pytest
 BENCH = Path(__file__).parents[2] / "bench"
 PARTS = ("prove", "create", "load", "settings", "analyse", "compare", "swap")
 
-pytestmark = [pytest.mark.slow, pytest.mark.long, pytest.mark.postgres]
+pytestmark = [pytest.mark.slow, pytest.mark.nightly, pytest.mark.postgres]
 
 
 def measured(bench, *options):

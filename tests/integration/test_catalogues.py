@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+every_version = pytest.mark.parametrize("awkward", ["postgres", "postgres16", "postgres15"], indirect=True)
+
 PAGE = (Path(__file__).parents[2] / "docs" / "objects.md").read_text()
 OLDEST, NEWEST = 14, 18
 CELL = r" ?([^|]*?) ?\|"
@@ -44,6 +46,7 @@ def of_server(awkward):
         return connection.info.server_version // 10000, dict(columns)
 
 
+@every_version
 def test_every_catalogue_of_the_server_has_a_row(of_server):
     major, columns = of_server
     documented = {name for name, _, since, *_ in CATALOGUES if existed(f"{since}–", major)}
@@ -55,6 +58,7 @@ def test_every_catalogue_of_the_server_has_a_row(of_server):
     assert not gone, f"docs/objects.md lists {gone}, which PostgreSQL {major} lacks: correct the name, or `since`."
 
 
+@every_version
 def test_every_column_of_pg_database_has_a_row_and_every_flag_exists(of_server):
     major, columns = of_server
     documented = {name for name, versions, *_ in SETTINGS if existed(versions, major)}

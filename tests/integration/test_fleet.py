@@ -14,7 +14,7 @@ from hosts import BAD, GOOD, Fleet, fleet, locally
 from place import REASON, Place, tree
 from secure_shell import SecureShell
 
-pytestmark = [pytest.mark.postgres, pytest.mark.slow, pytest.mark.long, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.postgres, pytest.mark.slow, pytest.mark.nightly, pytest.mark.timeout(900)]
 
 QUICK = {"assess_rounds": 1, "verify_successes": 1, "verify_interval_s": 0.1, "verify_within_s": 2}
 

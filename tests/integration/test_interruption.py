@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from place import REASON
 
-pytestmark = [pytest.mark.postgres, pytest.mark.slow, pytest.mark.long]
+pytestmark = [pytest.mark.postgres, pytest.mark.slow, pytest.mark.nightly]
 
 
 def test_a_restore_that_fails_leaves_everything_as_it_was(place, tmp_path):

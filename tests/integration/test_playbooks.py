@@ -11,6 +11,7 @@ pytestmark = [pytest.mark.postgres, pytest.mark.slow]
 
 
 @pytest.mark.timeout(1200)  # pip downloads and installs
+@pytest.mark.nightly
 def test_prepare_makes_an_environment_that_the_modules_run_in(bad_day, tmp_path):
     """From PyPI, by hash, as on a host that has nothing but Python."""
     python = tmp_path / "venv" / "bin" / "python"
@@ -65,6 +66,7 @@ def test_a_release_is_not_recorded_with_the_database_of_another_environment(bad_
     assert bad_day.fingerprint() == before
 
 
+@pytest.mark.nightly
 def test_a_database_without_marker_is_told_in_the_plan_and_recording_leaves_one(bad_day, tmp_path):
     with bad_day.lab.connect("postgres") as connection:
 

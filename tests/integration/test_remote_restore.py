@@ -13,7 +13,8 @@ from ansible.module_utils.rollback import record
 from ansible.module_utils.rollback.backups import manifest as manifests
 from ansible.module_utils.rollback.backups import push, sources
 
-pytestmark = [pytest.mark.postgres, pytest.mark.sshd, pytest.mark.slow, pytest.mark.long, pytest.mark.timeout(1800)]
+# By day test_fetch_sftp.py and test_fetch_s3.py try the modules.
+pytestmark = [pytest.mark.postgres, pytest.mark.sshd, pytest.mark.slow, pytest.mark.nightly, pytest.mark.timeout(1800)]
 HIDDEN = "a-password-that-nobody-must-see"
 
 

@@ -11,7 +11,7 @@ from place import REASON, Place
 
 from ansible.module_utils.rollback.postgres import snapshot
 
-pytestmark = [pytest.mark.postgres, pytest.mark.slow, pytest.mark.long, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.postgres, pytest.mark.slow, pytest.mark.nightly, pytest.mark.timeout(900)]
 
 RESTORE = {"method": "restore", "reason": REASON, "assess_rounds": 1, "verify_successes": 1, "verify_interval_s": 0.1}
 

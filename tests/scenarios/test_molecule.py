@@ -24,12 +24,12 @@ ENGINE = [pytest.mark.docker, pytest.mark.compose, pytest.mark.registry, pytest.
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize(
     "scenario",
-    [
-        "default",
-        "migration",
-        pytest.param("restore_remote", marks=pytest.mark.sshd),
+    [  # the longest first
         pytest.param("app_compose", marks=ENGINE),
+        pytest.param("restore_remote", marks=[pytest.mark.sshd, pytest.mark.nightly]),
         pytest.param("app_kubernetes", marks=pytest.mark.kubectl),
+        "migration",
+        "default",
     ],
 )
 def test_the_scenario(scenario):

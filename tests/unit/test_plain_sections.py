@@ -275,6 +275,15 @@ def test_a_timeout_that_only_newer_servers_know_is_left_out():
     assert table[0] == "table public.leads"
 
 
+def test_the_number_that_a_server_gives_to_each_column_is_left_out_and_what_was_set_besides_stays():
+    foreign = b"ALTER FOREIGN TABLE ONLY public.f ALTER COLUMN a SET (pg_attver=7);\n"
+    alter = b'ALTER TABLE ONLY public."Sales;Data" ALTER COLUMN "b\nc" SET (%s);\n'
+    said = [b"pg_attver=22", b"pg_attver=22, n_distinct=-0.5", b"n_distinct=5, pg_attver=1, n_distinct_inherited=7"]
+    comment = b"COMMENT ON TABLE public.leads IS 'x\n" + alter % said[0] + b"';\n"
+    _, table, *_ = read(TABLE + foreign + b"".join(alter % each for each in said) + comment)
+    assert table[1][2:] == [alter % b"n_distinct=-0.5", alter % b"n_distinct=5, n_distinct_inherited=7", comment]
+
+
 @pytest.mark.parametrize("name", [b"public", b'"public"'])
 def test_a_dump_that_makes_public_is_told_with_quotes_and_without(name):
     dump = [

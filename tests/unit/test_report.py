@@ -107,3 +107,54 @@ def test_rows_that_were_not_counted_are_not_left_out_of_a_sum_without_a_word(run
     facts = run(uncounted_now=["public.leads"], rows_now=1)
     assert facts["rows_before_said"] == "at least 1 row, and not countable (row-level security): public.leads"
     assert facts["rows_after_said"] == "2 rows"
+    assert facts["rows_before"] is None
+
+
+SALVAGE = "rollback_salvage_20261122t031500z"
+MIGRATION = {"direction": "down", "salvage": SALVAGE, "losses": [], "steps": [], "from": ["b"], "to": ["a"]}
+LOST = {"kind": "table", "schema": "", "table": "calls", "columns": [], "count": 3, "exact": True, "savable": True}
+DOWN = [{"id": name, "title": name, "expected_s": 1.0} for name in ("stop", "salvage", "down b", "start")]
+UP = [{"id": name, "title": name, "expected_s": 1.0} for name in ("stop", "up b", "bring_back", "start")]
+
+
+def downgrade(run, done, then=(), steps=DOWN, **migration):
+    changes = {"migration": {**MIGRATION, "losses": [LOST], **migration}, "strategy": "migration", "steps": steps}
+    return run(done=done, then=then, backup={}, **changes)
+
+
+def test_a_downgrade_names_the_schema_that_keeps_what_it_took_away(run):
+    facts = downgrade(run, ["stop", "salvage", "down b", "start"])
+    assert (facts["set_aside_as"], facts["set_aside"]) == ("schema", SALVAGE)
+    assert facts["set_aside_holds"] == "with what the downgrade took away"
+    assert [entry["what"] for entry in facts["taken_away"]] == ["Table calls"]
+
+
+def test_a_schema_that_was_dropped_is_not_named(run):
+    """The downgrade failed half-way, went up again, and brought everything back."""
+    noted = [("noted", "look", {"swapped": False})]
+    facts = downgrade(run, ["stop", "salvage", "down b", "bring_back", "drop_salvage", "put_back"], noted)
+    assert facts["outcome"] == outcome.PUT_BACK
+    assert (facts["set_aside"], facts["taken_away"]) == ("", [])
+    assert not any(SALVAGE in action for action in facts["actions"])
+
+
+def test_a_schema_that_was_made_again_after_it_was_dropped_is_named(run):
+    facts = downgrade(run, ["stop", "salvage", "bring_back", "drop_salvage", "salvage", "down b", "start"])
+    assert facts["set_aside"] == SALVAGE
+
+
+@pytest.mark.parametrize("dropped", [True, False])
+def test_an_undo_names_the_schema_only_where_something_did_not_come_back(run, dropped):
+    back = {"conflicts": 0, "dropped": 0} if dropped else {"conflicts": 2, "dropped": 1, "conflicts_file": "/r/c.jsonl"}
+    done = [("began", "bring_back", {}), ("done", "bring_back", back)]
+    done += [("began", "drop_salvage", {}), ("done", "drop_salvage", {})] if dropped else []
+    done += [("began", "start", {}), ("done", "start", {}), ("noted", "look", {"swapped": True})]
+    facts = downgrade(run, ["stop", "up b"], done, UP, direction="up")
+    assert facts["outcome"] == outcome.SUCCEEDED
+    assert facts["set_aside"] == ("" if dropped else SALVAGE)
+    said = [
+        "2 values and rows that users wrote or deleted since the downgrade stayed as they left them.",
+        "1 row that users wrote since had a place only in the older schema; the salvage schema keeps them.",
+        "Both sides are in /r/c.jsonl.",
+    ]
+    assert facts["written_since"] == ([] if dropped else said)

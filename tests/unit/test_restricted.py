@@ -30,6 +30,12 @@ def test_a_timeout_that_only_newer_servers_know_is_left_out_and_switched_off_whe
     assert b"'transaction_timeout'" in NO_TIMEOUTS
 
 
+def test_the_number_that_a_server_gives_to_each_column_is_left_out():
+    numbered = b"ALTER TABLE ONLY public.t ALTER COLUMN a SET (pg_attver=22);\n"
+    inside = b"COMMENT ON TABLE t IS '\n" + numbered + b"';\n"
+    assert b"".join(restricted.lines([DUMP + numbered + inside], OLD)) == NO_TIMEOUTS + DUMP + inside
+
+
 def test_a_new_psql_is_restricted_by_a_key_of_ours_and_not_by_the_dumps():
     dump = b"\\restrict abc\n" + DUMP + b"\\unrestrict abc\n\\! id\n"
     first, *middle, last = restricted.lines([dump], NEW)

@@ -141,7 +141,88 @@ def test_variables_that_are_no_secrets_stay_readable():
     assert sealed.redacted("production said t0ken-x") == "production said ***"
 
 
-def test_names_are_left_in_text_from_which_names_are_read():
-    sealed.opened({"password": sealed.seal("customers")})
-    assert sealed.redacted("DROP TABLE customers", keep_names=True) == "DROP TABLE customers"
-    assert sealed.redacted("customers") == "***"
+REVISION, OLDER = "e0e7107ae2f2", "abc123f00d11"
+# Variables of an application, each of which occurs in the SQL of its migrations.
+EVERYWHERE = {
+    "PYTHONUNBUFFERED": "1",
+    "DEBUG": "0",
+    "LETTER": "a",
+    "FLAG": "true",
+    "REVISION": REVISION,
+    "PGDATABASE": "shop",
+    "PGPASSWORD": "sh",
+    "DB_PASSWORD": "customers",
+    "SECRET_KEY": "abc123",
+    "API_TOKEN": REVISION,
+    "SESSION_KEY": "e0e710",
+    "AUTHOR": "public",
+    "MONKEY": "customers",
+    "BASE_URL": "https://shop.example",
+}
+SQL = f"""BEGIN;
+-- Running downgrade {REVISION} -> {OLDER}
+ALTER TABLE public.customers DROP COLUMN password1;
+UPDATE shop.settings SET password = 'abc123', a = true, url = '{url("x", "y", "z")}' WHERE id = 1;
+UPDATE alembic_version SET version_num='{OLDER}' WHERE alembic_version.version_num = '{REVISION}';
+COMMIT;
+"""
+
+
+def test_what_is_shown_is_masked_by_whole_words_of_secrets_alone():
+    sealed.opened({"environment_variables": sealed.sealed(EVERYWHERE, every=True)})
+    assert (
+        sealed.redacted(SQL)
+        == f"""BEGIN;
+-- Running downgrade *** -> {OLDER}
+ALTER TABLE public.*** DROP COLUMN password1;
+UPDATE shop.settings SET password = ***, a = true, url = '{url("x", "***", "z")}' WHERE id = 1;
+UPDATE alembic_version SET version_num='{OLDER}' WHERE alembic_version.version_num = '***';
+COMMIT;
+"""
+    )
+
+
+@pytest.mark.parametrize(
+    ("secret", "said", "shown"),
+    [
+        ("abc123", "abc123f", "abc123f"),
+        ("abc123", "key=abc123;", "key=***;"),
+        ("abc123", "'abc123'", "'***'"),
+        ("a+b(c)", "x a+b(c) y", "x *** y"),
+        ("a-secret-of-some-length", "xa-secret-of-some-lengthy", "x***y"),
+    ],
+)
+def test_a_short_secret_inside_of_a_longer_word_is_there_by_chance(secret, said, shown):
+    sealed.opened({"password": sealed.seal(secret)})
+    assert sealed.redacted(said) == shown
+
+
+@pytest.mark.parametrize(
+    ("value", "hidden"),
+    [
+        ("https://shop.example", False),
+        ("https://shop.example:8443/", False),
+        ("https://hooks.example/services/T000/B000", True),
+        ("https://x.example/?sig=abc", True),
+        (url("u", "pw", "x.example"), True),
+    ],
+)
+def test_an_address_is_a_secret_where_it_has_one_inside(value, hidden):
+    sealed.opened({"environment_variables": sealed.sealed({"WEBHOOK_URL": value}, every=True)})
+    assert (value not in sealed.redacted(f"asked {value} twice")) == hidden
+
+
+@pytest.mark.parametrize(
+    ("name", "secret"),
+    [
+        ("AUTHORIZATION", True),
+        ("BASIC_AUTH", True),
+        ("AUTHOR", False),
+        ("KEYBOARD", False),
+        ("MONKEY", False),
+        ("API_KEY", True),
+    ],
+)
+def test_names_tell_whether_a_value_is_a_secret(name, secret):
+    sealed.opened({"environment_variables": sealed.sealed({name: "customers"}, every=True)})
+    assert (sealed.redacted("customers") == "***") == secret
