@@ -60,11 +60,11 @@ setup-dev: setup $(VENV)/.dev ## Add the tools for tests and lint to .venv
 
 .PHONY: test
 test: setup-dev ## Run every test this machine can run, and say which real parts are missing (TEST_ARGS="-k swap")
-	$(PYTEST) -m "not long" tests/unit tests/contract tests/integration $(TEST_ARGS)
+	$(PYTEST) -m "not long and not nightly" tests/unit tests/contract tests/integration $(TEST_ARGS)
 
 .PHONY: runs
-runs: setup-dev ## More whole runs: fleets, remote backups, snapshots, downgrades, interruptions, and that each benchmark runs
-	$(PYTEST) -m long tests/integration $(TEST_ARGS)
+runs: setup-dev ## More whole runs: downgrades and their refusals, worlds, restores in place
+	$(PYTEST) --numprocesses=4 -m "long and not nightly" tests/integration $(TEST_ARGS)
 
 .PHONY: chaos
 chaos: setup-dev ## Kill what takes part in a run, cut connections and fill disks, at every point (TEST_ARGS="-k module")
@@ -72,27 +72,31 @@ chaos: setup-dev ## Kill what takes part in a run, cut connections and fill disk
 
 .PHONY: engine
 engine: setup-dev ## Switch versions of an application in containers (needs a Docker engine, Compose, docker-registry, debootstrap)
-	$(BIN)/python -m pytest --numprocesses=2 --dist=loadfile tests/engine $(TEST_ARGS)
+	$(BIN)/python -m pytest --numprocesses=3 --dist=loadfile -m "not nightly" tests/engine $(TEST_ARGS)
 
 .PHONY: cluster
 cluster: setup-dev ## Switch versions of an application on an emulated Kubernetes API (needs kubectl)
-	$(BIN)/python -m pytest --numprocesses=3 tests/cluster $(TEST_ARGS)
+	$(BIN)/python -m pytest --numprocesses=4 -m "not nightly" tests/cluster $(TEST_ARGS)
 
 .PHONY: scenarios
 scenarios: setup-dev ## Run the Molecule scenarios, which play the real playbooks from beginning to end
-	$(BIN)/python -m pytest --numprocesses=2 tests/scenarios $(TEST_ARGS)
+	$(BIN)/python -m pytest --numprocesses=3 --maxschedchunk=1 -m "not nightly" tests/scenarios $(TEST_ARGS)
 
 .PHONY: histories
 histories: setup-dev ## Judge migrations of other projects (downloaded), and take a sample of them back for real
-	$(BIN)/python -m pytest tests/histories $(TEST_ARGS)
+	$(PYTEST) --numprocesses=2 tests/histories $(TEST_ARGS)
 
 .PHONY: corpus
 corpus: setup-dev ## Back up, restore and undo databases with every kind of definition, on every version (TEST_ARGS="-k rights")
 	$(BIN)/python -m pytest --numprocesses=2 --dist=loadscope -m "not nightly" tests/corpus $(TEST_ARGS)
 
 .PHONY: nightly
-nightly: setup-dev ## What is slow and seldom breaks: the same corpus restored in place
+nightly: setup-dev ## What is slow and seldom breaks: the corpus in place, every world, fleets, remote backups, deaths, benchmarks, PostgreSQL 16
 	$(BIN)/python -m pytest --numprocesses=2 --dist=loadscope -m nightly tests/corpus $(TEST_ARGS)
+	$(PYTEST) -m nightly tests/integration --ignore=tests/integration/test_world_matrix.py $(TEST_ARGS)
+	$(BIN)/python -m pytest --numprocesses=2 -m nightly tests/integration/test_world_matrix.py $(TEST_ARGS)
+	$(BIN)/python -m pytest -m nightly tests/engine tests/cluster tests/scenarios $(TEST_ARGS)
+	$(PYTEST) tests/chaos $(TEST_ARGS)
 
 .PHONY: lint
 lint: lint-python lint-types lint-yaml lint-ansible ## Check style, types, YAML and Ansible content; changes nothing
@@ -125,6 +129,9 @@ lock: ## Resolve the newest allowed versions into requirements/*.txt (needs netw
 	$(UV_COMPILE) --python-version 3.11 pyproject.toml --group lab -c requirements/run.txt -o requirements/lab.txt
 	$(UV_COMPILE) --python-version 3.11 pyproject.toml --group lab --group dev -c requirements/lab.txt -o requirements/dev.txt
 	$(UV_COMPILE) --python-version 3.11 examples/hunter/requirements.in -o examples/hunter/requirements.txt
+	$(UV_COMPILE) --python-version 3.11 --overrides tests/histories/overrides.txt \
+		$(addprefix --no-emit-package ,apache-airflow apache-airflow-core jupyterhub mlflow-skinny optuna prefect) \
+		tests/histories/requirements.in -o tests/histories/requirements.txt
 
 .PHONY: clean
 clean: ## Remove virtual environments, caches, reports and the demo's leftovers
