@@ -308,6 +308,22 @@ def quietly():
     except ValueError:
         pass
 
+@contextlib.contextmanager
+def choosing():
+    try:
+        yield
+    except ValueError as error:
+        if not error.args:
+            return
+        raise
+
+@contextlib.contextmanager
+def returning():
+    try:
+        yield
+    finally:
+        return
+
 """
 # What `kept` is where an error, on a condition that nobody knows, ends the work half way.
 HALF_WAY = {
@@ -329,6 +345,8 @@ CATCHES = {
     "suppress by another name": ["with quiet(ValueError):"],
     "an object's exit": ["with Quiet():"],
     "a generator": ["with quietly():"],
+    "a generator that chooses": ["with choosing():"],
+    "a generator that returns in the end": ["with returning():"],
 }
 
 
@@ -348,6 +366,27 @@ def _half_way(half_way, first, *rest):
 @pytest.mark.parametrize("half_way", HALF_WAY)
 def test_what_an_error_leaves_half_done_is_not_decided(half_way, caught):
     assert _half_way(half_way, *CATCHES[caught]) == "lossy"
+
+
+LEAVES_IN_THE_END = {
+    "break": (["for turn in (1,):", "    try:"], ["    finally: break"], []),
+    "return": (["def leave():", "    nonlocal x", "    try:"], ["    finally: return"], ["leave()"]),
+}
+
+
+@pytest.mark.parametrize("error", ["if leaf: raise ValueError", "raise ValueError"])
+@pytest.mark.parametrize("way", LEAVES_IN_THE_END)
+def test_an_error_does_not_pass_what_leaves_a_block_in_the_end(way, error):
+    before, after, call = LEAVES_IN_THE_END[way]
+    begin = ["leaf = op.get_bind().scalar(sa.text('SELECT a'))", "x = 'a'"]
+    body = [f"        {line}" for line in ("x = ''", error, "x = 'a'")]
+    step = [*begin, *before, *body, *after, *call, "if x != 'a':", "    op.drop_column('t', 'c')"]
+    assert judged("\n".join(step), above=ABOVE).risk == "lossy"
+
+
+def test_what_stands_after_a_return_in_the_end_is_not_done():
+    step = ["try:", "    op.drop_index('i')", "finally: return", "op.drop_column('t', 'c')"]
+    assert not losses(judged("\n".join(step), above=ABOVE))
 
 
 @pytest.mark.parametrize("half_way", sorted(HALF_WAY.keys() - {"the second of two handlers"}))

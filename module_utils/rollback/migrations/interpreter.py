@@ -403,10 +403,12 @@ class Interpreter(Importer):
     def _do_Try(self, node: ast.Try, scope: Scope) -> str:
         """The way without an error, and perhaps its handlers. Where the body always raises, it is one of them."""
         moments = [dict(scope.names)]
+        leaves = _leaves(node.finalbody)
+        caught = bool(node.handlers) or leaves
+        # An error that somebody around it catches passes by what is done in the end.
+        passing = leaves or bool(node.finalbody and self._interruptible)
         try:
-            # An error that somebody around it catches passes by what is done in the end.
-            passing = bool(node.handlers or (node.finalbody and self._interruptible))
-            with self._interrupted(scope, moments) if passing else nullcontext():
+            with self._interrupted(scope, moments) if caught or passing else nullcontext():
                 ended = self.block(node.body, scope)
             if ended == _NEXT:
                 ended = self.block(node.orelse, scope)
@@ -414,16 +416,16 @@ class Interpreter(Importer):
                 with self.recorder.without_refusals():  # what they raise was raised before
                     self._handle(handler, moments, scope)
         except Raised:
-            if not node.handlers:
+            if not caught:
                 raise
             self._merge(scope, [*moments, dict(scope.names)])
-            bodies = [handler.body for handler in node.handlers]
+            bodies = [handler.body for handler in node.handlers] or [[]]
             ended = self._either(bodies, scope) if len(bodies) > 1 else self.block(bodies[0], scope)
         finally:
-            if node.finalbody and self._interruptible:
+            if passing:
                 self._merge_moments(scope, moments)
-            self.block(node.finalbody, scope)
-        return ended
+            last = self.block(node.finalbody, scope)
+        return ended if last == _NEXT else last
 
     @contextmanager
     def _interrupted(self, scope: Scope, moments: List[Dict[str, Any]]) -> Iterator[None]:
@@ -611,10 +613,21 @@ def _effects(node: ast.AST) -> Iterator[ast.AST]:
 
 
 def _catches(node: ast.AST) -> bool:
-    """Whether a statement may keep an error from going on: a handler that does not end by raising, or a manager in its turn."""
-    if isinstance(node, (ast.With, ast.AsyncWith)):
-        return True
-    return isinstance(node, ast.ExceptHandler) and not isinstance(node.body[-1], ast.Raise)
+    """Whether a statement may keep an error from going on: unless a handler cannot but raise, or by a manager in its turn."""
+    if isinstance(node, ast.Try):
+        return _leaves(node.finalbody)
+    if isinstance(node, ast.ExceptHandler):
+        return _leaves(node.body) or not isinstance(node.body[-1], ast.Raise)
+    return isinstance(node, (ast.With, ast.AsyncWith))
+
+
+def _leaves(statements: Sequence[ast.stmt]) -> bool:
+    """Whether they may leave the block around them, which ends an error that was on its way."""
+    return any(
+        isinstance(node, (ast.Return, ast.Break, ast.Continue))
+        for statement in statements
+        for node in ast.walk(statement)
+    )
 
 
 def _tells(node: ast.AST) -> bool:
