@@ -123,6 +123,7 @@ def test_a_block_is_read_whatever_its_conditions():
     assert [(done.kind, done.risk, done.line) for done in operations] == [
         ("refuses", "safe", 14),
         ("delete", "lossy", 16),
+        ("select", "safe", 16),
         ("drop_table", "lossy", 17),
     ]
     assert "in use" in operations[0].reason

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Tuple
 
 from ansible.module_utils.rollback.migrations.sql_statement import MARK
@@ -52,10 +53,18 @@ def _names(value: Any) -> str:
         return quoted(value)
     if not isinstance(value, (list, tuple)):
         return MARK
-    return (
-        ", ".join(quoted(part) if not isinstance(part, Sql) or part.column else f"({part.text})" for part in value)
-        or MARK
-    )
+    return ", ".join(_indexed(part) for part in value) or MARK
+
+
+# What may stand after an expression in an index: an order, where nulls go, a class of operators.
+_ORDERED = re.compile(r"(.+?)((?:\s+(?:asc|desc|nulls\s+first|nulls\s+last|\w+_ops))+)", re.IGNORECASE | re.DOTALL)
+
+
+def _indexed(part: Any) -> str:
+    if not isinstance(part, Sql) or part.column:
+        return quoted(part)
+    ordered = _ORDERED.fullmatch(part.text.strip())
+    return f"({ordered[1]}){ordered[2]}" if ordered else f"({part.text})"
 
 
 def type_sql(value: Any) -> str:
@@ -84,7 +93,8 @@ def _drop_column(given: Given) -> List[str]:
 
 
 def _add_column(given: Given) -> List[str]:
-    return [f"ALTER TABLE {given.table()} ADD COLUMN {column_sql(given['column'])}"]
+    perhaps = "IF NOT EXISTS " if given.on("if_not_exists") else ""
+    return [f"ALTER TABLE {given.table()} ADD COLUMN {perhaps}{column_sql(given['column'])}"]
 
 
 def _create_table(given: Given) -> List[str]:
@@ -95,7 +105,8 @@ def _create_table(given: Given) -> List[str]:
     columns = [column_sql(part) for part in given.rest if isinstance(part, Column)]
     columns += [part.sql for part in given.rest if isinstance(part, Constraint) and part.sql]
     fresh = "TEMPORARY " if "TEMPORARY" in (given.get("prefixes") or ()) else ""
-    return [f"CREATE {fresh}TABLE {given.table()} ({', '.join(columns)})"]
+    perhaps = "IF NOT EXISTS " if given.on("if_not_exists") else ""
+    return [f"CREATE {fresh}TABLE {perhaps}{given.table()} ({', '.join(columns)})"]
 
 
 def _alter_column(given: Given) -> List[str]:
@@ -113,6 +124,8 @@ def _alter_column(given: Given) -> List[str]:
     default = given.get("server_default", _MISSING)
     if default is None:
         done.append(f"{table} ALTER COLUMN {column} DROP DEFAULT")
+    elif isinstance(default, Sql) and default.text.startswith("GENERATED"):
+        done.append(f"{table} ALTER COLUMN {column} ADD {default.text}")
     elif default is not _MISSING and default is not False:
         done.append(f"{table} ALTER COLUMN {column} SET DEFAULT {default_sql(default)}")
     comment = given.get("comment", False)

@@ -78,6 +78,8 @@ _REACHES_OUT = (
 )
 # Functions of Python's own that change what they are given.
 _SHUFFLING = ("random.shuffle", "heapq.", "bisect.insort", "operator.")
+# Context managers of contextlib's that may keep an error from going on.
+SUPPRESSING = ("suppress", "ExitStack", "AsyncExitStack")
 # Decorators by which a function is called when something happens.
 HOOKS = ("listens_for", "register", "listen")
 # Methods of something unknown that do not reach a database: those of lists, loggers and files, and what Python calls itself.
@@ -99,11 +101,14 @@ _LOGS = re.compile(r"(^|[._])log(ger|ging)?\.(debug|info|warn(ing)?|error|except
 
 
 class Raised(Exception):
-    """The script raises, whatever the database holds. `kind` is the operation that fails, or `raise`."""
+    """The script raises, whatever the database holds.
 
-    def __init__(self, reason: str, path: str, line: int, kind: str = "raise") -> None:
+    `kind` is the operation that fails, or `raise`; `error` the name of the exception, empty where it is not known.
+    """
+
+    def __init__(self, reason: str, path: str, line: int, kind: str = "raise", error: str = "") -> None:
         super().__init__(reason)
-        self.reason, self.path, self.line, self.kind = reason, path, line, kind
+        self.reason, self.path, self.line, self.kind, self.error = reason, path, line, kind, error
 
 
 class Caller(ObjectCaller):
@@ -176,6 +181,10 @@ class Caller(ObjectCaller):
 
     def _external(self, function: External, args: List[Any], options: Dict[str, Any], node: Optional[ast.Call]) -> Any:
         path = function.path
+        if path == "alembic.util.err":
+            raise Raised("Raises CommandError", self.recorder.path, self.recorder.line)
+        if path.startswith("contextlib.") and function.name in SUPPRESSING:
+            return function
         if path.startswith("alembic.op."):
             return self._operation(function.name, args, options, node)
         if path.startswith("alembic.context.impl."):
@@ -205,13 +214,15 @@ class Caller(ObjectCaller):
             found = self._builtin(function.name, args, options)
             return derived(function) if found is UNKNOWN_VALUE else found
         if function.name in _ENDS and path.split(".")[0] in ("builtins", "sys", "os"):
-            raise Raised("Ends the program on purpose", self.recorder.path, self.recorder.line)
+            raise Raised("Ends the program on purpose", self.recorder.path, self.recorder.line, error="SystemExit")
         try:
             found = sqlalchemy_values.call(path, args, options)
         except sqlalchemy_values.NeverMade as error:
             raise Raised(f"Can never run: {error}", self.recorder.path, self.recorder.line) from error
         if found is UNKNOWN_VALUE and path.startswith(_REACHES_OUT):
             self.recorder.unread(f"Calls {path}")
+        elif found is UNKNOWN_VALUE and _is_run(function.name, args):
+            return self.execute(args[0], "execute", node)  # db.session.execute, whatever db is
         elif found is UNKNOWN_VALUE and not path.startswith(("sqlalchemy", "alembic")):
             self._handed(path, args, options)
             self._may_change(function, args, options)
@@ -328,6 +339,8 @@ class Caller(ObjectCaller):
             return False
         if name in ("get_bind", "get_context"):
             return Connection() if name == "get_bind" else Context()
+        if name == "begin_transaction":
+            return Connection()
         if name == "execute":
             return self.execute(args[0] if args else UNKNOWN_VALUE, "execute", node)
         if self._is_effect(node) and name not in _STEERING:
@@ -350,7 +363,7 @@ class Caller(ObjectCaller):
                 self.recorder.unread("Runs SQL that it puts together while it runs")
             elif text.strip():
                 self.recorder.sql(text, kind, _where(node, text))
-        elif not isinstance(what, External):
+        elif not (isinstance(what, External) and what.path.startswith(("sqlalchemy.", "alembic."))):
             self.recorder.unread("Runs SQL that it puts together while it runs")
         return HARMLESS_VALUE
 
@@ -387,6 +400,8 @@ class Caller(ObjectCaller):
             if isinstance(function, Function):
                 return self.run(function, [*_bound_to(function, owner, kind), *args], options)
             self._handed(f"{kind.name}.{name}", args, options)
+            if self._is_effect(node) and not _QUIET.fullmatch(name):
+                self.recorder.unread(f"Calls {kind.name}.{name}, which cannot be found")
             return UNKNOWN_VALUE
         if isinstance(owner, Parent):
             function, below = owner.find(name), owner.owner
@@ -398,15 +413,12 @@ class Caller(ObjectCaller):
         if isinstance(owner, Dialect) and name.startswith(("has_", "get_")):
             return HARMLESS_VALUE  # it reads the catalogue
         if isinstance(owner, (Unknown, Method, Dialect)):
-            if (
-                name in ("execute", "executemany", "exec_driver_sql")
-                and args
-                and isinstance(args[0], (str, Sql, Query))
-            ):
+            if _is_run(name, args):
                 return self.execute(args[0], "execute", node)  # a connection of its own
             self._handed(f"a method named {name}", args, options)
             self._may_change(owner, args, options)
-            if self._is_effect(node) and not harmless(owner) and not _QUIET.fullmatch(name):
+            asked = self._is_effect(node) or name in ("delete", "update", "purge", "truncate")
+            if asked and not harmless(owner) and not _QUIET.fullmatch(name):
                 self.recorder.unread(f"Calls a method named {name} of something that only the running migration knows")
             return derived(owner)
         return self._of_python(owner, name, args, options)
@@ -446,6 +458,8 @@ class Caller(ObjectCaller):
     def _connection(self, name: str, args: List[Any], options: Dict[str, Any], node: Optional[ast.Call]) -> Any:
         if name in _RUNS:
             return self.execute(args[0] if args else options.get("statement", UNKNOWN_VALUE), "execute", node)
+        if name == "execution_options" and "schema_translate_map" in options:
+            self.recorder.unread("Gives tables other schemas (schema_translate_map)")
         if name in _LEADS:
             return Connection()
         if name == "commit":
@@ -460,7 +474,9 @@ class Caller(ObjectCaller):
         return HARMLESS_VALUE
 
     def _of_context(self, name: str, args: List[Any], node: Optional[ast.Call]) -> Any:
-        if name in ("begin_transaction", "autocommit_block"):
+        if name == "begin_transaction":
+            return Connection()
+        if name == "autocommit_block":
             return External(f"alembic.context.{name}")
         if name == "execute":
             return self.execute(args[0] if args else UNKNOWN_VALUE, "execute", node)
@@ -487,6 +503,11 @@ def _bound_to(function: Function, owner: Any, kind: Class) -> List[Any]:
     if function.decorated("classmethod"):
         return [kind]
     return [] if owner is kind or function.decorated("staticmethod") else [owner]
+
+
+def _is_run(name: str, args: Sequence[Any]) -> bool:
+    """Whether a call of something unknown runs a statement: there is one among its arguments."""
+    return name in (*_RUNS, "executemany") and bool(args) and isinstance(args[0], (str, Sql, Query))
 
 
 def _given_a_connection(args: Sequence[Any], options: Dict[str, Any]) -> bool:

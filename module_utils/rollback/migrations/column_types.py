@@ -40,7 +40,7 @@ _SAID = {
     "timestamptz": "timestamp with time zone",
 }
 _SAME = {"serial": "int4", "serial4": "int4", "bigserial": "int8", "serial8": "int8", "smallserial": "int2"}
-_WORDS = {"varchar", "text", "bpchar", "citext", "name"}
+WORDS = {"varchar", "text", "bpchar", "citext", "name"}
 _NUMBERS = {"int2": 1, "int4": 2, "int8": 3, "numeric": 4, "float4": 4, "float8": 5}
 _EXACT = {"int2": 5, "int4": 10, "int8": 19}
 _TIMES = {"timestamp", "timestamptz"}
@@ -50,6 +50,7 @@ _BUILTIN = {
     "interval", "uuid", "inet", "cidr", "macaddr", "xml", "bit", "varbit", "oid", "money", "tsvector", "tsquery",
     "point", "int4range", "int8range", "numrange", "tsrange", "tstzrange", "daterange",
 }  # fmt: skip
+_ALL_FIELDS = 0x7FFF
 # So many characters the text of a value of a type has at most.
 _LENGTHS = {"uuid": 36, "bool": 5, "date": 13, "int2": 6, "int4": 11, "int8": 20}
 
@@ -66,7 +67,11 @@ def read_type(node: Any) -> Type:
     if name == "bpchar" and not numbers and names[:1] == ["pg_catalog"]:
         numbers = (1,)
     builtin = names[:1] == ["pg_catalog"] or (len(names) == 1 and name in _BUILTIN)
-    return Type(name, () if name == "interval" else numbers, bool(node.arrayBounds), builtin)
+    if (
+        name == "interval"
+    ):  # its first number stands for the fields it has, all of them if it is that of INTERVAL itself
+        numbers = numbers[1:] if numbers[:1] == (_ALL_FIELDS,) else numbers
+    return Type(name, numbers, bool(node.arrayBounds), builtin)
 
 
 # Casts that PostgreSQL makes in an assignment, beside those within a kind and those to text; the others need a USING.
@@ -108,15 +113,15 @@ def change(old: Optional[Type], new: Type, cast: bool = False) -> Change:
         return Change(False, False, f"it stays {new}")
     if not new.builtin:
         return Change(False, True, f"values that {new} lacks make it fail")
-    if old.array != new.array and (new.array or new.numbers or new.name not in _WORDS):
+    if old.array != new.array and (new.array or new.numbers or new.name not in WORDS):
         return _narrowing(old, new)
-    if new.name in _WORDS:
+    if new.name in WORDS:
         return _to_words(old, new, cast)
     if old.name == new.name:
         return _other_numbers(old, new)
     if old.name in _NUMBERS and new.name in _NUMBERS:
         return _between_numbers(old, new)
-    if old.name in _TIMES and new.name in _TIMES:
+    if old.name in _TIMES and new.name in _TIMES and (*new.numbers, 6)[0] >= (*old.numbers, 6)[0]:
         return Change(False, True, f"each value is converted from {old} with the session's time zone")
     widens = (
         (old.name in _DOCUMENTS and new.name in _DOCUMENTS)
@@ -132,7 +137,7 @@ def _narrowing(old: Type, new: Type) -> Change:
 
 
 def _from_unknown(new: Type) -> Change:
-    if new.name in _DOCUMENTS or not new.builtin or (new.name in _WORDS and not new.numbers):
+    if new.name in _DOCUMENTS or not new.builtin or (new.name in WORDS and not new.numbers):
         return Change(False, True, f"each value fits into {new}")
     return Change(True, True, f"the type before is not told, and {new} may be narrower")
 
@@ -160,7 +165,7 @@ def _other_numbers(old: Type, new: Type) -> Change:
         # A time has six digits of a second unless it says fewer.
         return (
             Change(False, False, "it stays the same")
-            if new.numbers[0] >= 6 and old.name in _TIMES
+            if new.numbers[0] >= 6 and old.name in {*_TIMES, "time", "timetz", "interval"}
             else _narrowing(old, new)
         )
     if old.name == "numeric":
@@ -168,6 +173,8 @@ def _other_numbers(old: Type, new: Type) -> Change:
         new_digits, new_scale = new.numbers[0], (*new.numbers, 0)[1]
         fits = new_scale >= scale and new_digits - new_scale >= digits - scale
         return Change(False, new_scale != scale, f"{new} is wider than {old}") if fits else _narrowing(old, new)
+    if old.name == "interval" and (len(old.numbers) > 1 or len(new.numbers) > 1):
+        return _narrowing(old, new)
     wider = new.numbers[0] >= old.numbers[0]
     return Change(False, False, f"{new} is wider than {old}") if wider else _narrowing(old, new)
 

@@ -114,7 +114,8 @@ class Evaluator(ABC):
         self.uncertain += 1
         self.recorder.certain = False
         try:
-            yield
+            with self.recorder.reader.schema.names.perhaps():
+                yield
         finally:
             self.uncertain -= 1
             self.recorder.certain = before

@@ -7,10 +7,11 @@ others walked through once.
 from __future__ import annotations
 
 import ast
+import builtins
 from contextlib import contextmanager, nullcontext
 from typing import Any, Dict, Iterator, List, Optional, Sequence, Set, Tuple
 
-from ansible.module_utils.rollback.migrations.calls import HOOKS, Raised
+from ansible.module_utils.rollback.migrations.calls import HOOKS, SUPPRESSING, Raised
 from ansible.module_utils.rollback.migrations.evaluator import TooMuch, derived, same
 from ansible.module_utils.rollback.migrations.imports import Importer
 from ansible.module_utils.rollback.migrations.modules import Modules
@@ -149,9 +150,14 @@ class Interpreter(Importer):
             ended = self.statement(statement, scope)
             if ended != _NEXT:
                 return ended
-            if self.ways - before and position < len(statements):
+            left = self.ways - before
+            if left and position < len(statements):
                 with self.perhaps_done():
-                    return self.block(statements[position:], scope)
+                    try:
+                        return self.block(statements[position:], scope)
+                    except Raised as error:
+                        self._refuses(error)
+                        return next(one for one in (_BROKEN, _CONTINUED, _RETURNED) if one in left)
         return _NEXT
 
     def statement(self, node: ast.stmt, scope: Scope) -> str:
@@ -276,6 +282,10 @@ class Interpreter(Importer):
             raise refused[0]
         for refusal in refused:
             self._refuses(refusal)
+        return self._joined(ended, scope)
+
+    def _joined(self, ended: Sequence[Tuple[str, Dict[str, Any]]], scope: Scope) -> str:
+        """How several ways end of which one was taken, each with the names after it."""
         self._merge(scope, [names for how, names in ended if how == _NEXT] or [names for _, names in ended])
         hows = [how for how, _ in ended]
         how = next(one for one in (_NEXT, _BROKEN, _CONTINUED, _RETURNED) if one in hows)
@@ -401,31 +411,61 @@ class Interpreter(Importer):
         raise TooMuch
 
     def _do_Try(self, node: ast.Try, scope: Scope) -> str:
-        """The way without an error, and perhaps its handlers. Where the body always raises, it is one of them."""
+        """The way without an error, and perhaps one of the handlers. Where the body always raises, it is one of them."""
         moments = [dict(scope.names)]
         leaves = _leaves(node.finalbody)
-        caught = bool(node.handlers) or leaves
         # An error that somebody around it catches passes by what is done in the end.
         passing = leaves or bool(node.finalbody and self._interruptible)
+        ended = last = _NEXT
         try:
-            with self._interrupted(scope, moments) if caught or passing else nullcontext():
-                ended = self.block(node.body, scope)
-            if ended == _NEXT:
-                ended = self.block(node.orelse, scope)
-            for handler in node.handlers:
-                with self.recorder.without_refusals():  # what they raise was raised before
-                    self._handle(handler, moments, scope)
-        except Raised:
-            if not caught:
-                raise
-            self._merge(scope, [*moments, dict(scope.names)])
-            bodies = [handler.body for handler in node.handlers] or [[]]
-            ended = self._either(bodies, scope) if len(bodies) > 1 else self.block(bodies[0], scope)
+            try:
+                with self._interrupted(scope, moments) if node.handlers or passing else nullcontext():
+                    ended = self.block(node.body, scope)
+            except Raised as error:
+                # What came before it may have raised anything else.
+                at_once = (error.path, error.line) == (self.recorder.path, node.body[0].lineno)
+                catching = [one for one in node.handlers if not at_once or _may_catch(one, error)]
+                if not catching and not leaves:
+                    raise
+                self._merge(scope, [*moments, dict(scope.names)])
+                ways = [_caught(handler) for handler in catching] or [[]]
+                ended = self._either(ways, scope) if len(ways) > 1 else self.block(ways[0], scope)
+            else:
+                ended = self._handled(node, ended, moments, scope)
         finally:
             if passing:
                 self._merge_moments(scope, moments)
             last = self.block(node.finalbody, scope)
         return ended if last == _NEXT else last
+
+    def _handled(self, node: ast.Try, ended: str, moments: Sequence[Dict[str, Any]], scope: Scope) -> str:
+        """What follows a body that may have raised: its `else` if it has not, or perhaps a handler, and how all that ended."""
+        after = dict(scope.names)
+        ways: List[Tuple[str, Dict[str, Any]]] = []
+        for handler in node.handlers:
+            scope.names.clear()
+            scope.names.update(after)
+            self._merge_moments(scope, moments)
+            with self.recorder.without_refusals(), self.perhaps_done():  # what they raise was raised before
+                try:
+                    ways.append((self.block(_caught(handler), scope), dict(scope.names)))
+                except Raised as error:
+                    self._refuses(error)
+        scope.names.clear()
+        scope.names.update(after)
+        if ended == _NEXT:
+            with self.perhaps_done() if ways else nullcontext():
+                try:
+                    ended = self.block(node.orelse, scope)
+                except Raised as error:
+                    if not ways:
+                        raise
+                    self._refuses(error)
+                else:
+                    ways.append((ended, dict(scope.names)))
+        else:
+            ways.append((ended, dict(scope.names)))
+        return self._joined(ways, scope)
 
     @contextmanager
     def _interrupted(self, scope: Scope, moments: List[Dict[str, Any]]) -> Iterator[None]:
@@ -434,31 +474,16 @@ class Interpreter(Importer):
         `moments` takes in the names after each statement. What is changed in place is not known for certain from then on.
         """
         self._interruptible.append((scope.names, moments))
-        self.uncertain += 1
         try:
-            yield
+            with self.perhaps_done():
+                yield
         finally:
-            self.uncertain -= 1
             self._interruptible.pop()
 
     def _merge_moments(self, scope: Scope, moments: Sequence[Dict[str, Any]]) -> None:
         """Give a scope the names that it has whenever it was left: after one of these moments, or now."""
         after = dict(scope.names)
         self._merge(scope, [*({**after, **names} for names in moments), after])
-
-    def _handle(self, handler: ast.ExceptHandler, moments: Sequence[Dict[str, Any]], scope: Scope) -> None:
-        """Walk through a handler, which begins at any place of the body; or none of it was needed."""
-        after = dict(scope.names)
-        self._merge_moments(scope, moments)
-        with self.perhaps_done():
-            try:
-                how = self.block(handler.body, scope)
-            except Raised as error:
-                self._refuses(error)
-                how = _RETURNED
-        self._merge(scope, [after, dict(scope.names)] if how == _NEXT else [after])
-        if how != _NEXT:
-            self.ways.add(how)
 
     _do_TryStar = _do_Try
 
@@ -471,7 +496,7 @@ class Interpreter(Importer):
                 outside = 1
                 reason = "Commits every step before it, and what stands in it at once: a later failure takes none of it back."
                 recorder.note("autocommit_block", reason, transactional=False)
-            suppressed = suppressed or self._suppresses(item.context_expr, manager, scope)
+            suppressed = suppressed or _suppresses(manager)
             if isinstance(manager, Instance):
                 entered.append(manager)
                 self.call(Method(manager, "__enter__"), [], {}, None)
@@ -496,22 +521,6 @@ class Interpreter(Importer):
                 self.call(Method(instance, "__exit__"), [None, None, None], {}, None)
 
     _do_AsyncWith = _do_With
-
-    def _suppresses(self, expression: ast.expr, manager: Any, scope: Scope) -> bool:
-        """Whether a context manager may keep an error from going on. Those of libraries do not, but for contextlib's."""
-        if isinstance(manager, _Yielded):
-            return manager.catches
-        if isinstance(manager, Instance):
-            leaving = manager.of.find("__exit__") or manager.of.find("__aexit__")
-            return leaving is not None and (
-                not isinstance(leaving, Function) or any(map(_tells, ast.walk(leaving.node)))
-            )
-        called = expression.func if isinstance(expression, ast.Call) else expression
-        named = isinstance(called, ast.Name) or (
-            isinstance(called, ast.Attribute) and isinstance(called.value, ast.Name)
-        )
-        found = self.value(called, scope) if named else None
-        return isinstance(found, External) and found.name in ("suppress", "ExitStack", "AsyncExitStack")
 
     def _do_Match(self, node: Any, scope: Scope) -> str:
         self.value(node.subject, scope)
@@ -559,11 +568,13 @@ class Interpreter(Importer):
         return _CONTINUED
 
     def _do_Raise(self, node: ast.Raise, scope: Scope) -> None:
-        raise Raised(_said(node.exc, self, scope), self.recorder.path, node.lineno)
+        raised = node.exc.func if isinstance(node.exc, ast.Call) else node.exc
+        name = raised.id if isinstance(raised, ast.Name) else ""
+        raise Raised(_said(node.exc, self, scope), self.recorder.path, node.lineno, error=name)
 
     def _do_Assert(self, node: ast.Assert, scope: Scope) -> None:
         if self.truth(node.test, scope) is False:
-            raise Raised("Asserts what never holds", self.recorder.path, node.lineno)
+            raise Raised("Asserts what never holds", self.recorder.path, node.lineno, error="AssertionError")
 
     def _do_FunctionDef(self, node: ast.FunctionDef, scope: Scope) -> None:
         made: Any = Function(node, scope)
@@ -618,7 +629,40 @@ def _catches(node: ast.AST) -> bool:
         return _leaves(node.finalbody)
     if isinstance(node, ast.ExceptHandler):
         return _leaves(node.body) or not isinstance(node.body[-1], ast.Raise)
-    return isinstance(node, (ast.With, ast.AsyncWith))
+    return isinstance(node, (ast.With, ast.AsyncWith, ast.YieldFrom))
+
+
+def _suppresses(manager: Any) -> bool:
+    """Whether a context manager may keep an error from going on. Those of libraries do not, but for contextlib's."""
+    if isinstance(manager, _Yielded):
+        return manager.catches
+    if isinstance(manager, Instance):
+        above = [base for kind in manager.of.order for base in kind.bases if isinstance(base, External)]
+        leaving = manager.of.find("__exit__") or manager.of.find("__aexit__")
+        if leaving is None:
+            return any(base.name in SUPPRESSING for base in above)
+        return not isinstance(leaving, Function) or any(map(_tells, ast.walk(leaving.node)))
+    return manager is UNKNOWN_VALUE or (isinstance(manager, External) and manager.name in SUPPRESSING)
+
+
+def _caught(handler: ast.ExceptHandler) -> List[ast.stmt]:
+    """What a handler does, where the error has a name only while it runs."""
+    if handler.name is None:
+        return handler.body
+    target = ast.copy_location(ast.Name(handler.name, ast.Store()), handler)
+    bound = ast.copy_location(ast.Assign([target], ast.copy_location(ast.Name(MARK, ast.Load()), handler)), handler)
+    return [bound, *handler.body]
+
+
+def _may_catch(handler: ast.ExceptHandler, error: Raised) -> bool:
+    """Whether a handler may be for an error. Only Python's own errors are told apart, by the names they have."""
+    kinds = handler.type.elts if isinstance(handler.type, ast.Tuple) else [handler.type]
+    raised = getattr(builtins, error.error, None)
+    for kind in kinds:
+        known = getattr(builtins, kind.id, None) if isinstance(kind, ast.Name) else None
+        if not (isinstance(known, type) and isinstance(raised, type)) or issubclass(raised, known):
+            return True
+    return False
 
 
 def _leaves(statements: Sequence[ast.stmt]) -> bool:
@@ -632,6 +676,8 @@ def _leaves(statements: Sequence[ast.stmt]) -> bool:
 
 def _tells(node: ast.AST) -> bool:
     """Whether it returns something that may be true."""
+    if isinstance(node, ast.Lambda):
+        return True
     known = isinstance(node, ast.Return) and (node.value is None or isinstance(node.value, ast.Constant))
     return isinstance(node, ast.Return) and not (known and not getattr(node.value, "value", None))
 

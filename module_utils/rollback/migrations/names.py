@@ -122,6 +122,31 @@ class Names:
         if not where and (table, "") in self._held:
             self._held.setdefault((to, ""), []).extend(self._held.pop((table, "")))
 
+    def spoil(self, table: Table, column: str = "") -> None:
+        """Notes that what a table, or a column of it, had taken in from elsewhere is no longer there as it was."""
+        for copied, (home, name) in list(self._copied_columns.items()):
+            if home == table and column in ("", name):
+                del self._copied_columns[copied]
+        for (source, where), home in list(self._rows_home.items()):
+            if home == table:
+                del self._rows_home[(source, where)]
+                self._copied_rows[source].discard(where)
+
+    @contextmanager
+    def perhaps(self) -> Iterator[None]:
+        """While it is not certain that what is read happens: copies that are made within are none afterwards."""
+        columns, rows = dict(self._copied_columns), dict(self._rows_home)
+        try:
+            yield
+        finally:
+            for copied, home in list(self._copied_columns.items()):
+                if columns.get(copied) != home:
+                    del self._copied_columns[copied]
+            for (source, where), table in list(self._rows_home.items()):
+                if rows.get((source, where)) != table:
+                    del self._rows_home[(source, where)]
+                    self._copied_rows[source].discard(where)
+
     def rows_gone(self, table: Table, where: str) -> None:
         """Notes that rows which were copied are no longer where they came from."""
         source = self.before(table)

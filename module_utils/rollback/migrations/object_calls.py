@@ -100,6 +100,8 @@ class ObjectCaller(Evaluator):
         if query.kind == "orm" and name in ("all", "first", "one", "one_or_none", "yield_per", "get", "scalar"):
             self._fetched = self._fetched or name != "scalar"
             return UNKNOWN_VALUE
+        if name == "cte" and query.kind in ("delete", "update", "insert"):
+            self.execute(query, "execute", None)  # it runs with whatever it becomes a part of
         return sqlalchemy_values.query_method(query, name, args, options)
 
     def table(self, table: TableValue, name: str, args: List[Any], options: Dict[str, Any]) -> Any:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Callable, Dict, Iterator, Tuple
 
-from ansible.module_utils.rollback.migrations.column_types import change, read_type, refuses
+from ansible.module_utils.rollback.migrations.column_types import Type, change, read_type, refuses
 from ansible.module_utils.rollback.migrations.operations import COLUMN, IRREVERSIBLE, SAFE, UNKNOWN, VALUES, Operation
 from ansible.module_utils.rollback.migrations.sql_statement import (
     ACCESS_EXCLUSIVE,
@@ -84,6 +84,7 @@ def _drop_column(statement: Statement, command: Any) -> Operation:
             names.column_gone(key, column, home)
     else:
         done = statement.loses("drop_column", loss_of(COLUMN, relation, [column]), reason)
+    names.spoil(key, column)
     statement.schema.drop_column(key, column)
     return done
 
@@ -146,14 +147,12 @@ def _retype(statement: Statement, command: Any) -> Operation:
         return statement.does("alter_column", reason, said(relation), ACCESS_EXCLUSIVE, risk=IRREVERSIBLE)
     what = f"Changes {said(relation)}.{column} to {new}"
     if MARK in new.name and using is None:
-        return statement.does(
-            "alter_column",
-            f"{what.replace(MARK, 'a type that cannot be read')}.",
-            said(relation),
-            ACCESS_EXCLUSIVE,
-            rewrites=True,
-        )
-    if using is not None and not _only_cast(using, column):
+        reason = f"{what.replace(MARK, 'a type that cannot be read')}."
+        return statement.does("alter_column", reason, said(relation), ACCESS_EXCLUSIVE, risk=UNKNOWN, rewrites=True)
+    if found.narrows:
+        statement.schema.names.spoil(key, column)
+    if using is not None and not _only_cast(using, column, new):
+        statement.schema.names.spoil(key, column)
         reason = f"{what} by an expression, which writes each value anew."
         return statement.loses("alter_column", loss_of(VALUES, relation, [column]), reason, rewrites=True)
     gone = [label for label in before or () if labels and label not in labels]
@@ -166,9 +165,12 @@ def _retype(statement: Statement, command: Any) -> Operation:
     return statement.does("alter_column", reason, said(relation), ACCESS_EXCLUSIVE, rewrites=found.rewrites)
 
 
-def _only_cast(node: Any, column: str) -> bool:
-    """`col::type`, also by way of text, or by `trim` and such nothing."""
+def _only_cast(node: Any, column: str, new: Type) -> bool:
+    """`col::type`, also by way of text; by way of any other type, values may have been cut."""
     while type(node).__name__ == "TypeCast":
+        by = read_type(node.typeName)
+        if by != new and not (by.name in ("text", "varchar") and not by.numbers):
+            return False
         node = node.arg
     return type(node).__name__ == "ColumnRef" and node.fields[-1].sval == column
 

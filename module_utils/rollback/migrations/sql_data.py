@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any, Iterator, List, Optional, Sequence
+from typing import Any, Iterator, List, Sequence
 
 from pglast.visitors import Visitor
 
@@ -13,7 +13,9 @@ from ansible.module_utils.rollback.migrations.sql_functions import acts
 from ansible.module_utils.rollback.migrations.sql_statement import (
     ACCESS_EXCLUSIVE,
     CASCADE,
+    MARK,
     ROW_EXCLUSIVE,
+    VERSION_TABLE,
     Statement,
     key_of,
     loss_of,
@@ -22,8 +24,10 @@ from ansible.module_utils.rollback.migrations.sql_statement import (
 )
 from ansible.module_utils.rollback.words import listed
 
-# Alembic's own bookkeeping in the output of `--sql`, whatever its table is called.
+# Of Alembic's own table, whatever that is called.
 _VERSION_COLUMN = "version_num"
+# Functions of PostgreSQL's own that yield something else each time.
+_VOLATILE = ("clock_timestamp", "gen_random", "nextval", "random", "timeofday", "uuid")
 
 
 def update(statement: Statement) -> Iterator[Operation]:
@@ -31,18 +35,20 @@ def update(statement: Statement) -> Iterator[Operation]:
     node = statement.node
     table, columns = key_of(node.relation), []
     names = [target.name for target in node.targetList]
-    if names == [_VERSION_COLUMN]:
+    if names == [_VERSION_COLUMN] and _is_bookkeeping(node):
         yield _bookkeeping(statement)
         return
+    yield from calls(statement)
     for target in node.targetList:
-        if _keeps(target.val, target.name, node.whereClause):
+        if _keeps(node.relation, target.val, target.name, node.whereClause):
             continue
         home = statement.schema.names.column_home(table, target.name)
         if home is None or home == (table, target.name):
             columns.append(target.name)
+        statement.schema.names.spoil(table, target.name)
     for target in node.targetList:
-        statement.schema.hollow.discard((table, target.name))
         _note_copy(statement, table, target, node.whereClause)
+        statement.schema.hollow.discard((table, target.name))
     where = "" if node.whereClause is None else " where a condition holds"
     if not columns:
         reason = (
@@ -57,9 +63,11 @@ def update(statement: Statement) -> Iterator[Operation]:
 def delete(statement: Statement) -> Iterator[Operation]:
     node = statement.node
     where = shape(node.whereClause)
-    if _VERSION_COLUMN in where:
+    if _is_bookkeeping(node):
         yield _bookkeeping(statement)
         return
+    yield from calls(statement)
+    statement.schema.names.spoil(key_of(node.relation))
     if statement.schema.names.rows_copied(key_of(node.relation), where):
         reason = f"Deletes rows of {said(node.relation)}, which were copied to another table first."
         yield statement.does("delete", reason, said(node.relation), ROW_EXCLUSIVE)
@@ -92,10 +100,12 @@ def insert(statement: Statement) -> Iterator[Operation]:
     node = statement.node
     columns = [column.name for column in node.cols or ()]
     conflict = node.onConflictClause
+    yield from calls(statement)
     if conflict is None:  # else rows may be left out
         _note_rows(statement, node.selectStmt, key_of(node.relation), columns, node.withClause)
     if conflict is not None and conflict.targetList:
         changed = [target.name for target in conflict.targetList]
+        statement.schema.names.spoil(key_of(node.relation))
         reason = f"Overwrites {listed(changed)} of {said(node.relation)} where a row is there already."
         yield statement.loses("insert", loss_of(VALUES, node.relation, changed), reason, ROW_EXCLUSIVE)
         return
@@ -104,6 +114,8 @@ def insert(statement: Statement) -> Iterator[Operation]:
 
 def merge(statement: Statement) -> Iterator[Operation]:
     relation = statement.node.relation
+    statement.schema.names.spoil(key_of(relation))
+    yield from calls(statement)
     for clause in statement.node.mergeWhenClauses:
         action = clause.commandType.name
         if action == "CMD_DELETE":
@@ -124,6 +136,7 @@ def truncate(statement: Statement) -> Iterator[Operation]:
         reason = "Empties also the tables that refer to it, which only the database can name (CASCADE)."
         yield statement.does("truncate", reason, risk=UNKNOWN)
     for relation in statement.node.relations:
+        statement.schema.names.spoil(key_of(relation))
         yield statement.loses("truncate", loss_of(ROWS, relation), f"Empties {said(relation)}{more}.", ACCESS_EXCLUSIVE)
         if statement.schema.certain:
             statement.schema.names.empty(key_of(relation))
@@ -135,12 +148,17 @@ def select(statement: Statement) -> Iterator[Operation]:
     if node.intoClause is not None:
         yield from _table_from(statement, node, node.intoClause.rel)
         return
+    acting = list(calls(statement))
+    yield from acting or [statement.does("select", "Reads from the database.")]
+
+
+def calls(statement: Statement, node: Any = None) -> Iterator[Operation]:
+    """The first function that `node`, or the whole statement, may call for what it does."""
     called = _Called()
-    called(node)
+    called(statement.node if node is None else node)
     for name in filter(acts, called.names):
         yield statement.does("select", f"Calls the function {name}, whose effect cannot be read.", risk=UNKNOWN)
         return
-    yield statement.does("select", "Reads from the database.")
 
 
 def table_as(statement: Statement) -> Iterator[Operation]:
@@ -154,11 +172,24 @@ def table_as(statement: Statement) -> Iterator[Operation]:
 
 def _table_from(statement: Statement, query: Any, relation: Any, keeps: bool = True) -> Iterator[Operation]:
     """`keeps` says that the table is sure to be made, with the rows of the query."""
+    yield from calls(statement)
     if keeps:
         statement.schema.create_table(key_of(relation))
-    if keeps and relation.relpersistence != "t":
+        statement.schema.note_persistence(relation)
         _note_rows(statement, query, key_of(relation), [], None)
     yield statement.does("create_table", f"Creates {said(relation)} with rows of other tables.", said(relation))
+
+
+def _is_bookkeeping(node: Any) -> bool:
+    """Whether it is how Alembic writes down a revision: the column is compared with a text, under the full name of its table."""
+    where, relation = node.whereClause, node.relation
+    if type(where).__name__ != "A_Expr" or type(where.rexpr).__name__ != "A_Const":
+        return False
+    column = _column(where.lexpr)
+    own = relation.relname == VERSION_TABLE or column == [
+        part for part in (relation.schemaname, relation.relname, _VERSION_COLUMN) if part
+    ]
+    return own and column[-1:] == [_VERSION_COLUMN]
 
 
 def _bookkeeping(statement: Statement) -> Operation:
@@ -177,7 +208,7 @@ class _Called(Visitor):
         self.names: List[str] = []
 
     def visit_FuncCall(self, ancestors: Any, node: Any) -> None:
-        self.names.append(node.funcname[-1].sval)
+        self.names.append(".".join(part.sval for part in node.funcname))
 
 
 def _column(node: Any) -> List[str]:
@@ -198,35 +229,41 @@ def _conditions(where: Any) -> Sequence[Any]:
     return (where,)
 
 
-def _null_test(node: Any, kind: str) -> Optional[str]:
-    """The column that this condition wants null (`IS_NULL`) or not (`IS_NOT_NULL`)."""
-    if type(node).__name__ != "NullTest" or node.nulltesttype.name != kind:
-        return None
-    column = _column(node.arg)
-    return column[-1] if column else None
+def _is_of(relation: Any, node: Any, column: str) -> bool:
+    """Whether it is this column of the table, and not one of the same name in another."""
+    found = _column(node)
+    own = relation.alias.aliasname if relation.alias else relation.relname
+    return found[-1:] == [column] and found[-2:-1] in ([], [own]) and MARK not in column
 
 
-def _keeps(value: Any, column: str, where: Any) -> bool:
+def _null_test(relation: Any, node: Any, kind: str, column: str) -> bool:
+    """Whether this condition wants the column null (`IS_NULL`) or not (`IS_NOT_NULL`)."""
+    return type(node).__name__ == "NullTest" and node.nulltesttype.name == kind and _is_of(relation, node.arg, column)
+
+
+def _keeps(relation: Any, value: Any, column: str, where: Any) -> bool:
     """Whether an assignment leaves every value that is not null as it is."""
-    if any(_null_test(part, "IS_NULL") == column for part in _conditions(where)):
+    if any(_null_test(relation, part, "IS_NULL", column) for part in _conditions(where)):
         return True
     if type(value).__name__ == "CoalesceExpr":
         value = value.args[0]
-    return type(value).__name__ == "ColumnRef" and _column(value)[-1:] == [column]
+    return type(value).__name__ == "ColumnRef" and _is_of(relation, value, column)
 
 
 def _note_copy(statement: Statement, table: Table, target: Any, where: Any) -> None:
     """`SET new = old` gives the old column a second home, if each of its values is copied."""
     source = _column(target.val)
     relation = statement.node.relation
-    own = {relation.relname, relation.alias.aliasname if relation.alias else relation.relname}
-    if not source or source[-1] == target.name or (len(source) > 1 and source[-2] not in own):
+    if not source or source[-1] == target.name or not _is_of(relation, target.val, source[-1]) or MARK in target.name:
         return
     if len(source) == 1 and statement.node.fromClause:
         return
-    fresh = statement.schema.names.column_before(table, target.name) is None
+    if not statement.schema.fits((table, source[-1]), (table, target.name)):
+        return
+    empty = (table, target.name) in statement.schema.hollow
     for part in _conditions(where):
-        if _null_test(part, "IS_NOT_NULL") != source[-1] and not (fresh and _null_test(part, "IS_NULL") == target.name):
+        filled = empty and _null_test(relation, part, "IS_NULL", target.name)
+        if not (filled or _null_test(relation, part, "IS_NOT_NULL", source[-1])):
             return
     statement.schema.names.copy_column(table, source[-1], table, target.name)
 
@@ -237,18 +274,29 @@ def _note_rows(statement: Statement, query: Any, to: Table, columns: Sequence[st
         return
     if len(query.fromClause) != 1 or type(query.fromClause[0]).__name__ != "RangeVar":
         return
-    if query.groupClause or query.distinctClause or query.limitCount or query.limitOffset:
+    if query.groupClause or query.distinctClause or query.limitCount or query.limitOffset or query.havingClause:
         return
     source, where = key_of(query.fromClause[0]), shape(query.whereClause)
     for part in clause.ctes if clause is not None else ():
         # WITH gone AS (DELETE … RETURNING *) INSERT … SELECT * FROM gone
-        if part.ctename == source[1] and type(part.ctequery).__name__ == "DeleteStmt":
+        if part.ctename == source[1]:
+            if where or type(part.ctequery).__name__ != "DeleteStmt":
+                return
             source, where = key_of(part.ctequery.relation), shape(part.ctequery.whereClause)
+    if to in statement.schema.temporary or MARK in f"{source}{where}{to}" or any(word in where for word in _VOLATILE):
+        return
     read = [_column(target.val) for target in query.targetList]
     names = statement.schema.names
     some = {column[-1] for column in read if column}
     # Of a table whose columns are not all known, a list of columns is taken for all of them.
-    every = statement.schema.columns(source) <= some if source in statement.schema.whole else bool(some)
+    plain = all(column or type(target.val).__name__ == "A_Const" for column, target in zip(read, query.targetList))
+    every = statement.schema.columns(source) <= some if source in statement.schema.whole else bool(some) and plain
+    homes = {column: column for column in statement.schema.columns(source)}
+    for position, column in enumerate(read):
+        if column and column[-1] != "*" and position < len(columns):
+            homes[column[-1]] = columns[position]
+    if not all(statement.schema.fits((source, column), (to, home)) for column, home in homes.items()):
+        return
     if ["*"] in [column[-1:] for column in read] or every:
         names.copy_rows(source, where, to)
     if where:

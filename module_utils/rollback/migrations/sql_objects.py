@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from typing import Any, Callable, Dict, Iterator
 
@@ -28,6 +29,8 @@ _HOLDING = {
     "OBJECT_TYPE": "type",
     "OBJECT_DOMAIN": "domain",
     "OBJECT_EXTENSION": "extension",
+    "OBJECT_COLLATION": "collation",
+    "OBJECT_ACCESS_METHOD": "access method",
     "OBJECT_SCHEMA": "schema",
 }
 # Settings that decide which table a name means.
@@ -120,6 +123,7 @@ def create_table(statement: Statement) -> Iterator[Operation]:
     if not node.if_not_exists or statement.schema.names.before(key) is None:
         if not there:
             statement.schema.create_table(key)
+            statement.schema.note_persistence(node.relation)
         _note_columns(statement, key)
         if node.partbound is not None and node.inhRelations:
             statement.schema.partitions.setdefault(key_of(node.inhRelations[0]), []).append(key)
@@ -185,7 +189,7 @@ def move(statement: Statement) -> Iterator[Operation]:
 def create_enum(statement: Statement) -> Iterator[Operation]:
     labels = tuple(label.sval for label in statement.node.vals or ())
     statement.schema.enums[table_key(*dotted(statement.node.typeName))] = labels
-    yield from harmless(statement)
+    yield from anything(statement)
 
 
 def add_label(statement: Statement) -> Iterator[Operation]:
@@ -258,7 +262,7 @@ def set_variable(statement: Statement) -> Iterator[Operation]:
     node = statement.node
     values = [getattr(getattr(arg, "val", None), "sval", "") for arg in node.args or ()]
     if node.name not in _RESOLVING or (len(values) == 1 and table_key(values[0], "") == ("", "")):
-        yield from harmless(statement)
+        yield from anything(statement)
         return
     reason = f"Sets {node.name}, after which names without a schema may mean other tables."
     yield statement.does("execute", reason, risk=UNKNOWN)
@@ -286,10 +290,20 @@ def trigger(statement: Statement) -> Iterator[Operation]:
     yield statement.does("create", f"Creates the trigger {node.trigname} on {table}.", table, SHARE_ROW_EXCLUSIVE)
 
 
-def harmless(statement: Statement) -> Iterator[Operation]:
-    """Whatever else there is touches neither rows nor columns: views, functions, comments, rights, settings, types."""
+# Touch neither rows nor columns: views, functions, comments, rights, settings, types.
+_HARMLESS = re.compile(
+    r"(Create|Alter|Drop|Define|Comment|Grant|Import|SecLabel|Composite|Rule|View|Variable|Checkpoint|Discard|Listen|Unlisten|Notify"
+    r"|Load|Constraints|Explain|Fetch|ClosePortal|Deallocate|Reassign|Refresh).*"
+)
+
+
+def anything(statement: Statement) -> Iterator[Operation]:
+    """A statement that is read no further."""
     name = type(statement.node).__name__
     words = "".join(f" {letter.lower()}" if letter.isupper() else letter for letter in name.replace("Stmt", "")).strip()
+    if not _HARMLESS.fullmatch(name):
+        yield statement.does("execute", f"Runs a statement whose effect cannot be read ({words}).", risk=UNKNOWN)
+        return
     yield statement.does("execute", f"Runs a statement that takes no data away ({words}).".replace(MARK, "…"))
 
 

@@ -11,8 +11,8 @@ from pglast.parser import ParseError
 
 from ansible.module_utils.rollback.migrations import sql_alter, sql_data
 from ansible.module_utils.rollback.migrations.column_types import Type, read_type
-from ansible.module_utils.rollback.migrations.operations import UNKNOWN, Operation
-from ansible.module_utils.rollback.migrations.sql_objects import STATEMENTS, harmless
+from ansible.module_utils.rollback.migrations.operations import IRREVERSIBLE, UNKNOWN, Operation
+from ansible.module_utils.rollback.migrations.sql_objects import STATEMENTS, anything
 from ansible.module_utils.rollback.migrations.sql_statement import MARK, Schema, Statement
 
 _STATEMENTS: Dict[str, Callable[[Statement], Iterator[Operation]]] = {
@@ -78,6 +78,9 @@ class SqlReader:
                 return found + [done for part in inner for done in self._statement(part, sql, path, line, kind)]
             found += [done for part in inner for done in self._statement(part, sql, path, line, kind)]
         name = type(node).__name__
+        inside = _inside(node)
+        if inside is not None:
+            return found + self._statement(inside, sql, path, line, kind)
         statement = Statement(node, sql, path, line, self.schema, kind)
         if name == "AlterTableStmt" and node.objtype.name == "OBJECT_TABLE":
             found += sql_alter.alter_table(statement)
@@ -86,34 +89,52 @@ class SqlReader:
         elif name == "DoStmt":
             found += self._block(statement)
         else:
-            found += _STATEMENTS.get(name, harmless)(statement)
+            found += _STATEMENTS.get(name, anything)(statement)
         return found
 
     def _block(self, statement: Statement) -> Iterator[Operation]:
         """The statements of `DO $$ … $$`, whatever the conditions around them."""
+        languages = [option.arg.sval for option in statement.node.args if option.defname == "language"]
+        if languages[:1] not in ([], ["plpgsql"]):
+            yield statement.does("execute", f"Runs a DO block in {languages[0]}, which cannot be read.", risk=UNKNOWN)
+            return
         try:
             parsed = parse_plpgsql(statement.sql)
         except ParseError as error:
             yield statement.does("execute", f"Runs a DO block that cannot be read: {error.args[0]}.", risk=UNKNOWN)
             return
         before, self.schema.certain = self.schema.certain, False
-        yield from self._parts_of(statement, parsed)
+        with self.schema.names.perhaps():
+            yield from self._parts_of(statement, parsed, _always(parsed) if before else [])
         self.schema.certain = before
 
-    def _parts_of(self, statement: Statement, parsed: Any) -> Iterator[Operation]:
-        for kind, body in _parts(parsed):
-            line = statement.line + max(body.get("lineno", 1) - 1, 0)
-            here = replace(statement, line=line)
-            query = _query(body.get("sqlstmt") or body.get("expr") or body.get("query"))
+    def _parts_of(self, statement: Statement, parsed: Any, always: List[Any]) -> Iterator[Operation]:
+        """`always` are the parts that run in any case."""
+        for kind, body, number in _parts(parsed):
+            here = replace(statement, line=statement.line + number - 1)
             if kind == "PLpgSQL_stmt_raise" and body.get("elog_level", 21) >= 21:
-                reason = f"Refuses on a condition of its own: {body.get('message', 'raises an exception')}."
-                yield here.does("refuses", reason)
-            elif kind in ("PLpgSQL_stmt_execsql", "PLpgSQL_stmt_perform"):
-                yield from self.read(query, statement.path, line, statement.kind)
-            elif kind == "PLpgSQL_stmt_dynexecute":
-                yield from self._dynamic(here, query)
+                said = body.get("message", "raises an exception")
+                if any(body is part for part in always):
+                    yield here.does("raise", f"Raises an exception, always: {said}.", risk=IRREVERSIBLE)
+                else:
+                    yield here.does("refuses", f"Refuses on a condition of its own: {said}.")
+            elif kind in _DYNAMIC:
+                yield from self._dynamic(here, _query(body.get("dynquery") or body.get("query")))
             elif kind == "PLpgSQL_stmt_call":
                 yield here.does("execute", "Calls a procedure, whose effect cannot be read.", risk=UNKNOWN)
+            elif kind == "PLpgSQL_expr" and body.get("parseMode") == _STATEMENT:
+                yield from self.read(body.get("query", ""), statement.path, here.line, statement.kind)
+            elif kind == "PLpgSQL_expr":
+                yield from self._expression(here, body.get("query", ""))
+
+    def _expression(self, statement: Statement, text: str) -> Iterator[Operation]:
+        """What is computed in a DO block: a condition, a value that is assigned. It may call functions."""
+        try:
+            node = parse_sql(f"SELECT {_ASSIGNED.sub('', text)}")[0].stmt
+        except ParseError:
+            yield statement.does("execute", "Computes something in a DO block that cannot be read.", risk=UNKNOWN)
+            return
+        yield from sql_data.calls(statement, node)
 
     def _dynamic(self, statement: Statement, query: str) -> Iterator[Operation]:
         """EXECUTE 'a string' within a DO block; what is put together from more than that cannot be read."""
@@ -129,16 +150,50 @@ class SqlReader:
         yield from self.read(text, statement.path, statement.line, statement.kind)
 
 
-def _parts(node: Any) -> Iterator[Tuple[str, Dict[str, Any]]]:
-    """Every statement of a parsed block with its kind, in the order of the text."""
+# Parts of a DO block that run a text which is put together.
+_DYNAMIC = {"PLpgSQL_stmt_dynexecute", "PLpgSQL_stmt_dynfors", "PLpgSQL_stmt_open"}
+# What PostgreSQL takes the text of an expression for, beside a value or an assignment.
+_STATEMENT = 0
+# What an assignment assigns to stands in its text.
+_ASSIGNED = re.compile(r"\A\s*[\w.\"\[\]]+\s*:?=(?!=)")
+
+
+def _parts(node: Any, line: int = 1) -> Iterator[Tuple[str, Dict[str, Any], int]]:
+    """Every statement and expression of a parsed block with its kind and line, in the order of the text."""
     if isinstance(node, list):
         for part in node:
-            yield from _parts(part)
+            yield from _parts(part, line)
     elif isinstance(node, dict):
         for key, value in node.items():
-            if key.startswith("PLpgSQL_stmt_") and isinstance(value, dict):
-                yield key, value
-            yield from _parts(value)
+            if not key.startswith(("PLpgSQL_stmt_", "PLpgSQL_expr")) or not isinstance(value, dict):
+                yield from _parts(value, line)
+                continue
+            number = max(value.get("lineno", line), 1)
+            static = key == "PLpgSQL_stmt_open" and "dynquery" not in value
+            if not static:
+                yield key, value, number
+            # The text of what has been told as a whole is no expression besides.
+            told = ["query", "dynquery"] if key in _DYNAMIC and not static else []
+            told += ["expr"] if key == "PLpgSQL_stmt_call" else []
+            yield from _parts({name: part for name, part in value.items() if name not in told}, number)
+
+
+def _always(parsed: Any) -> List[Any]:
+    """What a parsed block runs in any case, unless something before it raises."""
+    block = parsed[0]["PLpgSQL_function"]["action"]["PLpgSQL_stmt_block"]
+    if "exceptions" in block:
+        return []
+    found = [value for part in block.get("body", ()) for value in part.values()]
+    leaving = [place for place, part in enumerate(block.get("body", ())) if "PLpgSQL_stmt_return" in part]
+    return found[: leaving[0]] if leaving else found
+
+
+def _inside(node: Any) -> Any:
+    """The statement that another one runs, or only prepares for running; None if there is none."""
+    name = type(node).__name__
+    if name == "ExplainStmt":
+        return node.query if any(option.defname == "analyze" for option in node.options or ()) else None
+    return node.query if name in ("CopyStmt", "PrepareStmt", "DeclareCursorStmt") else None
 
 
 def _query(expression: Any) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import Any, Dict, List, Optional, Sequence, Set, Tuple
 
-from ansible.module_utils.rollback.migrations.column_types import Type
+from ansible.module_utils.rollback.migrations.column_types import WORDS, Type, change
 from ansible.module_utils.rollback.migrations.names import Names, Table, table_key
 from ansible.module_utils.rollback.migrations.operations import LOSSY, SAFE, UNKNOWN, Loss, Operation
 from ansible.module_utils.rollback.words import listed
@@ -58,6 +58,8 @@ class Schema:
     partitions: Dict[Table, List[Table]] = field(default_factory=dict)
     # Columns that were added with nothing in them, and not filled since.
     hollow: Set[Tuple[Table, str]] = field(default_factory=set)
+    # Tables that end with the session, with whatever was copied into them.
+    temporary: Set[Table] = field(default_factory=set)
     # Whether what is read now surely happens. A table that is perhaps emptied is not taken for empty afterwards.
     certain: bool = True
 
@@ -69,6 +71,16 @@ class Schema:
     def columns(self, table: Table) -> Set[str]:
         """The columns of a table that is known with all of them, else those of which we know."""
         return {column for (of, column) in self.types if of == table}
+
+    def fits(self, source: Tuple[Table, str], home: Tuple[Table, str]) -> bool:
+        """Whether every value of one column is in another as it was, once it is copied there. So it is if no type is known."""
+        old, new = self.types.get(source), self.types.get(home)
+        # What is too long for words makes the copy fail, and nothing is lost by that.
+        return new is None or new.name in WORDS or not change(old, new).narrows
+
+    def note_persistence(self, relation: Any) -> None:
+        if relation.relpersistence == "t":
+            self.temporary.add(key_of(relation))
 
     def refer(self, relation: Any, constraint: Any, columns: Sequence[str]) -> None:
         """Takes down a foreign key, under the name that PostgreSQL gives it if the script gives none."""
@@ -88,6 +100,7 @@ class Schema:
         self.types = {of: kind for of, kind in self.types.items() if of[0] != table}
         self.hollow = {of for of in self.hollow if of[0] != table}
         self.whole.discard(table)
+        self.temporary.discard(table)
         for child in self.partitions.pop(table, []):
             self.drop_table(child)
         self.detach(table)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import textwrap
+from dataclasses import replace
 from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Tuple
 
 from ansible.module_utils.rollback.migrations.sql_functions import acts
@@ -28,7 +29,7 @@ from ansible.module_utils.rollback.migrations.values import (
     quoted,
 )
 
-_CALL = re.compile(r"[a-z_]\w*\(")
+_CALL = re.compile(r"\b((?:[a-z_]\w*\.)?[a-z_]\w*)\(")
 # Stands among the arguments of a call for those of a `**` whose names are not known.
 REST = "**"
 UNREAD_TYPE = SqlType(quoted(MARK))
@@ -41,7 +42,7 @@ _PLAIN = {
     "integer": "INTEGER", "int": "INTEGER", "biginteger": "BIGINT", "bigint": "BIGINT",
     "smallinteger": "SMALLINT", "smallint": "SMALLINT", "real": "REAL", "double": "DOUBLE PRECISION",
     "double_precision": "DOUBLE PRECISION", "boolean": "BOOLEAN", "bool": "BOOLEAN", "date": "DATE",
-    "interval": "INTERVAL", "largebinary": "BYTEA", "pickletype": "BYTEA", "blob": "BYTEA", "bytea": "BYTEA",
+    "largebinary": "BYTEA", "pickletype": "BYTEA", "blob": "BYTEA", "bytea": "BYTEA",
     "binary": "BYTEA", "varbinary": "BYTEA", "json": "JSON", "jsonb": "JSONB", "uuid": "UUID", "guid": "UUID",
     "uuidtype": "UUID", "inet": "INET", "cidr": "CIDR", "macaddr": "MACADDR", "tsvector": "TSVECTOR", "oid": "OID",
     "money": "MONEY", "hstore": "hstore", "citext": "citext", "int4range": "INT4RANGE", "int8range": "INT8RANGE",
@@ -135,13 +136,28 @@ def make_type(name: str, args: Args, options: Options) -> SqlType:
         return SqlType("REAL" if small else "DOUBLE PRECISION")
     if key in ("datetime", "timestamp", "time", "datetimetz"):
         zone = (args[0] if args else options.get("timezone")) is True
-        return SqlType(f"{'TIME' if key == 'time' else 'TIMESTAMP'} {'WITH' if zone else 'WITHOUT'} TIME ZONE")
+        fraction = _fraction(args[1] if len(args) > 1 else options.get("precision"))
+        return SqlType(
+            f"{'TIME' if key == 'time' else 'TIMESTAMP'}{fraction} {'WITH' if zone else 'WITHOUT'} TIME ZONE"
+        )
+    if key == "interval":
+        fields = options.get("fields", args[0] if args and isinstance(args[0], str) else None)
+        fraction = _fraction(options.get("precision"))
+        return SqlType(f"INTERVAL {fields.upper()}{fraction}" if isinstance(fields, str) else f"INTERVAL{fraction}")
+    if key == "bit":
+        length = args[0] if args else options.get("length", 1)
+        varying = (args[1] if len(args) > 1 else options.get("varying")) is True
+        return SqlType(f"BIT {'VARYING ' if varying else ''}({length})") if isinstance(length, int) else UNREAD_TYPE
     if key == "array":
         item = type_of(args[0] if args else options.get("item_type"))
         return SqlType(f"{item.sql}[]")
     if key == "enum":
         return _enum(args, options)
     return UNREAD_TYPE
+
+
+def _fraction(digits: Any) -> str:
+    return f"({digits})" if isinstance(digits, int) else ""
 
 
 def _enum(args: Args, options: Options) -> SqlType:
@@ -282,9 +298,14 @@ def _sequence(word: str) -> Callable[[Args, Options], Sql]:
 
 def _select(args: Args, options: Options) -> Query:
     """Reads, unless it calls a function for what that does."""
+    return Query("select", None, calls=_acting(args))
+
+
+def _acting(args: Args) -> Tuple[str, ...]:
+    """The calls of functions in what a query asks for, or by, that may do something."""
     asked = [part for arg in args for part in (arg if isinstance(arg, (list, tuple)) else [arg])]
-    found = [part.text for part in asked if isinstance(part, Sql) and _CALL.match(part.text)]
-    return Query("select", None, calls=tuple(text for text in found if acts(text.partition("(")[0])))
+    found = [call.group(1) for part in asked if isinstance(part, Sql) for call in _CALL.finditer(part.text)]
+    return tuple(f"{name}()" for name in found if acts(name))
 
 
 _CALLS: Dict[str, Callable[[Args, Options], Any]] = {
@@ -296,7 +317,7 @@ _CALLS: Dict[str, Callable[[Args, Options], Any]] = {
     "column": _named_column,
     "table": _table,
     "Table": _table,
-    "Sequence": _table,
+    "Sequence": lambda args, options: UNKNOWN_VALUE,
     "MetaData": lambda args, options: Metadata(),
     "update": _query("update"),
     "delete": _query("delete"),
@@ -390,6 +411,8 @@ def sql_method(value: Sql, name: str, args: Args) -> Sql:
 
 def query_method(query: Query, name: str, args: Args, options: Options) -> Query:
     """A method of a statement that is being built."""
+    if name in ("where", "filter", "having", "select_from", "order_by", "add_columns", "with_only_columns", "join"):
+        query = replace(query, calls=(*query.calls, *_acting(args)))
     if name in ("where", "filter"):
         return query.where(list(args))
     if name == "filter_by":
@@ -400,11 +423,21 @@ def query_method(query: Query, name: str, args: Args, options: Options) -> Query
             part = first[0] if isinstance(first, list) and first else first
             if isinstance(part, dict):
                 given.update(part)
+            elif isinstance(first, list) and all(isinstance(pair, tuple) and len(pair) == 2 for pair in first):
+                given.update(first)
             else:
                 given[MARK] = UNKNOWN_VALUE
         if given.pop(REST, None) is not None:  # some of the names are not known
             given[MARK] = UNKNOWN_VALUE
         return query.values(given)
+    if name == "on_conflict_do_update":
+        changed = options.get("set_", args[3] if len(args) > 3 else UNKNOWN_VALUE)
+        told = isinstance(changed, Mapping) and REST not in changed
+        return replace(query, overwrites=tuple(map(name_of, changed)) if told else (MARK,))
+    if name == "ordered_values":
+        return query.values(
+            dict(args) if all(isinstance(arg, tuple) and len(arg) == 2 for arg in args) else {MARK: UNKNOWN_VALUE}
+        )
     if name == "from_select":
         columns: List[Any] = list(args[0]) if args and isinstance(args[0], (list, tuple)) else []
         return Query(

@@ -149,6 +149,8 @@ class Query:
     conditions: Tuple[str, ...] = ()
     source: str = ""
     calls: Tuple[str, ...] = ()
+    # The columns that `ON CONFLICT DO UPDATE` overwrites.
+    overwrites: Tuple[str, ...] = ()
 
     def where(self, conditions: List[Any]) -> "Query":
         return replace(self, conditions=(*self.conditions, *(expression(part) for part in conditions)))
@@ -170,7 +172,9 @@ class Query:
         if self.kind == "insert":
             names = f" ({', '.join(quoted(name) for name, _ in self.sets)})" if self.sets else ""
             source = self.source or (f"SELECT {MARK}" if self.sets else "DEFAULT VALUES")
-            return f"INSERT INTO {table}{names} {source}"
+            sets = ", ".join(f"{quoted(name)} = {MARK}" for name in self.overwrites)
+            conflict = f" ON CONFLICT ({MARK}) DO UPDATE SET {sets}" if sets else ""
+            return f"INSERT INTO {table}{names} {source}{conflict}"
         return f"SELECT {MARK}"
 
 
