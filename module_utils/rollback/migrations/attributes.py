@@ -71,7 +71,8 @@ def _of_class(owner: Class, name: str) -> Any:
         return owner.name
     found = owner.find(name)
     if isinstance(found, (Column, Unknown)) and owner.find("__tablename__") is not None and not name.startswith("_"):
-        return column_of(sqlalchemy_values.table_of(owner), name)
+        called = found.name if isinstance(found, Column) and isinstance(found.name, str) else name
+        return column_of(sqlalchemy_values.table_of(owner), called)
     if found is not None and owner.is_enum and not isinstance(found, Function):
         return Member(name, found, owner.is_text)
     return Method(owner, name) if found is None or isinstance(found, Function) else found

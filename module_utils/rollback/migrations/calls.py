@@ -170,6 +170,15 @@ class Caller(ObjectCaller):
                 return
             if isinstance(given, Function):
                 self.perhaps(given)
+            elif isinstance(given, Method) and isinstance(given.owner, (Connection, Session, Context, Batch)):
+                self.recorder.unread(f"Hands {given.name} of the connection to {to}")
+            elif isinstance(given, Method) and isinstance(given.owner, (Instance, Class)):
+                kind = given.owner.of if isinstance(given.owner, Instance) else given.owner
+                function = kind.find(given.name)
+                if isinstance(function, Function):
+                    self.perhaps(function)
+            elif isinstance(given, (list, tuple)):
+                self._handed(to, given, {})
 
     @abstractmethod
     def perhaps(self, function: Function) -> None:
@@ -245,7 +254,11 @@ class Caller(ObjectCaller):
         if name in _HIDES:
             self.recorder.unread(f"Calls {name}()")
             return UNKNOWN_VALUE
-        if name == "setattr" and args:
+        if name == "setattr" and len(args) > 2 and isinstance(args[0], Instance):
+            certain = isinstance(args[1], str) and self.settled(args[1]) and not self.uncertain
+            for attribute_name in [args[1]] if isinstance(args[1], str) else list(args[0].names):
+                args[0].names[attribute_name] = args[2] if certain else UNKNOWN_VALUE
+        elif name == "setattr" and args:
             self.changes(args[0])
         items = self.iterated(args[1]) if name in ("map", "filter") and len(args) == 2 else None
         if items is not None and id(args[1]) not in self.open:
@@ -495,6 +508,13 @@ class Caller(ObjectCaller):
                 self.run(start, [made, *args], options)
         elif not kind.find("__tablename__"):
             self._handed(kind.name, args, options)
+            told = {**dict(zip(kind.fields, args)), **options}
+            for name, value in {**kind.names, **told}.items():
+                if name in told or (len(args) > len(kind.fields) and not isinstance(value, Function)):
+                    made.names[name] = told.get(name, UNKNOWN_VALUE)
+            after = kind.find("__post_init__")
+            if isinstance(after, Function):
+                self.run(after, [made], {})
         return made
 
 

@@ -165,7 +165,7 @@ def _other_numbers(old: Type, new: Type) -> Change:
         # A time has six digits of a second unless it says fewer.
         return (
             Change(False, False, "it stays the same")
-            if new.numbers[0] >= 6 and old.name in {*_TIMES, "time", "timetz", "interval"}
+            if new.numbers == (6,) and old.name in {*_TIMES, "time", "timetz", "interval"}
             else _narrowing(old, new)
         )
     if old.name == "numeric":

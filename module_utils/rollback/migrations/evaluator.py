@@ -351,11 +351,22 @@ class Evaluator(ABC):
 
     def _NamedExpr(self, node: ast.NamedExpr, scope: Scope) -> Any:
         value = self.value(node.value, scope)
-        self.bind(node.target, value, scope)
+        around = scope
+        while around.comprehension and around.outer is not None:
+            around = around.outer
+        certain = around is scope or not self.uncertain or self.alike(around.names.get(node.target.id), value)
+        self.bind(node.target, value if certain else UNKNOWN_VALUE, around)
         return value
 
     def _Lambda(self, node: ast.Lambda, scope: Scope) -> Function:
-        return Function(node, scope)
+        return self.defined(node, scope)
+
+    def defined(self, node: Any, scope: Scope) -> Function:
+        """A function as it is where it is defined, which is where its defaults are evaluated."""
+        positional = [part.arg for part in (*node.args.posonlyargs, *node.args.args)]
+        defaults = list(zip(reversed(positional), reversed(node.args.defaults)))
+        defaults += [(part.arg, default) for part, default in zip(node.args.kwonlyargs, node.args.kw_defaults)]
+        return Function(node, scope, {name: self.value(default, scope) for name, default in defaults if default})
 
     def _ListComp(self, node: ast.ListComp, scope: Scope) -> Any:
         return self._comprehended(node.generators, scope, lambda inner: self.value(node.elt, inner))
@@ -386,7 +397,7 @@ class Evaluator(ABC):
             return [make(scope)]
         source = self.value(parts[0].iter, scope)
         items = self.iterated(source)
-        inner = Scope(scope.module, {}, scope)
+        inner = Scope(scope.module, {}, scope, comprehension=True)
         if items is None:
             with self.perhaps_done():
                 self.bind(parts[0].target, derived(source), inner)
@@ -430,7 +441,7 @@ def _is_property(value: Any) -> bool:
     if not isinstance(value, Method) or not isinstance(value.owner, Instance):
         return False
     found = value.owner.of.find(value.name)
-    return isinstance(found, Function) and found.decorated("property")
+    return isinstance(found, Function) and (found.decorated("property") or found.decorated("cached_property"))
 
 
 def _iterated(value: Any) -> Optional[List[Any]]:

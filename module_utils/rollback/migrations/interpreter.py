@@ -75,7 +75,7 @@ class Interpreter(Importer):
         if len(around) >= _MOST_OF_ONE and (given == around[-1] or not all(map(readable, given))):
             return UNKNOWN_VALUE
         scope = Scope(function.scope.module, {}, function.scope)
-        self._arguments(node.args, args, options, scope)
+        self._arguments(function, args, options, scope)
         if isinstance(node, ast.Lambda):
             return self.value(node.body, scope)
         recorder = self.recorder
@@ -116,16 +116,12 @@ class Interpreter(Importer):
                 return Parent(owner, tuple(order[place + 1 :]))
         return UNKNOWN_VALUE
 
-    def _arguments(self, expected: ast.arguments, args: Sequence[Any], options: Dict[str, Any], scope: Scope) -> None:
+    def _arguments(self, function: Function, args: Sequence[Any], options: Dict[str, Any], scope: Scope) -> None:
         """Binds arguments as Python does; what is missing has its default, or is not known."""
-        outer = scope.outer or scope
+        expected, defaults = function.node.args, function.defaults
         names = [part.arg for part in (*expected.posonlyargs, *expected.args)]
-        defaults = dict(zip(reversed(names), reversed(expected.defaults)))
         given = dict(zip(names, args))
-        for part, default in zip(expected.kwonlyargs, expected.kw_defaults):
-            names.append(part.arg)
-            if default is not None:
-                defaults[part.arg] = default
+        names += [part.arg for part in expected.kwonlyargs]
         for name in names:
             if name in given:
                 scope.names[name] = given[name]
@@ -133,7 +129,7 @@ class Interpreter(Importer):
                 scope.names[name] = options[name]
             else:
                 known = name in defaults and REST not in options
-                scope.names[name] = self.value(defaults[name], outer) if known else UNKNOWN_VALUE
+                scope.names[name] = defaults[name] if known else UNKNOWN_VALUE
         if expected.vararg is not None:
             more = tuple(args[len(expected.posonlyargs) + len(expected.args) :])
             # Where something unknown was spread out, nobody knows how many there are.
@@ -196,6 +192,7 @@ class Interpreter(Importer):
             if isinstance(target, ast.Subscript):
                 owner = self.value(target.value, scope)
                 index = self._index(target.slice, scope)
+                self.changes(owner)
                 if self.uncertain or not (isinstance(index, slice) or self.settled(index)):
                     self.opened(owner)
                     continue
@@ -218,6 +215,15 @@ class Interpreter(Importer):
 
     def _do_AugAssign(self, node: ast.AugAssign, scope: Scope) -> None:
         load = ast.Name(node.target.id, ast.Load()) if isinstance(node.target, ast.Name) else node.target
+        before = self.value(load, scope)
+        if isinstance(before, (list, dict)):  # changes in place, under whatever names it has
+            given = self.value(node.value, scope)
+            name = "extend" if isinstance(before, list) and isinstance(node.op, ast.Add) else "update"
+            fits = isinstance(given, dict) if name == "update" else isinstance(given, (list, tuple))
+            if fits and isinstance(before, dict if name == "update" else list):
+                self.call(Method(before, name), [given], {}, None)
+                return
+            self.opened(before)
         self.bind(node.target, self.value(ast.BinOp(load, node.op, node.value), scope), scope)
 
     def bind(self, target: ast.AST, value: Any, scope: Scope) -> None:
@@ -254,6 +260,10 @@ class Interpreter(Importer):
                 owner.names[target.attr] = value if certain else UNKNOWN_VALUE
             elif isinstance(owner, Class):
                 owner.names[target.attr] = UNKNOWN_VALUE if self.uncertain else value
+            elif isinstance(owner, Module) or (
+                isinstance(owner, External) and owner.path.startswith(("alembic", "sqlalchemy"))
+            ):
+                self.recorder.unread(f"Gives a module another {target.attr}")
             else:
                 self.changes(owner)
 
@@ -338,8 +348,10 @@ class Interpreter(Importer):
             self.ways.discard(_CONTINUED)  # of the turn before
             ended = self._either([node.body, []], scope) if partly else self.block(node.body, scope)
             self._merge_left(scope)
-            if ended in (_RETURNED, _BROKEN):
+            if ended in (_RETURNED, _BROKEN) and _CONTINUED not in self.ways:
                 return ended
+            if ended in (_RETURNED, _BROKEN):
+                self.ways.add(ended)
             if not partly and {_BROKEN, _RETURNED} & self.ways:
                 return self._over_rest(items[position + 1 :], node, scope)
         return _NEXT
@@ -354,7 +366,8 @@ class Interpreter(Importer):
                 self._merge_left(scope)
                 if ended in (_RETURNED, _BROKEN):
                     self.ways.add(ended)
-                    break
+                    if _CONTINUED not in self.ways:
+                        break
         self._merge(scope, [before, dict(scope.names)])
         return _NEXT
 
@@ -406,7 +419,9 @@ class Interpreter(Importer):
                 self.ways.discard(_CONTINUED)  # of the turn before
                 ended = self.block(node.body, scope)
                 self._merge_left(scope)
-                if ended in (_RETURNED, _BROKEN):
+                if ended in (_RETURNED, _BROKEN) and _CONTINUED in self.ways:
+                    self.ways.add(ended)
+                elif ended in (_RETURNED, _BROKEN):
                     return ended if ended == _RETURNED else _NEXT
         raise TooMuch
 
@@ -577,7 +592,7 @@ class Interpreter(Importer):
             raise Raised("Asserts what never holds", self.recorder.path, node.lineno, error="AssertionError")
 
     def _do_FunctionDef(self, node: ast.FunctionDef, scope: Scope) -> None:
-        made: Any = Function(node, scope)
+        made: Any = self.defined(node, scope)
         # What decorates the functions of an application is as large as the application.
         own = scope.module.path == self.home
         for part in reversed(node.decorator_list if own else ()):
@@ -586,8 +601,13 @@ class Interpreter(Importer):
             if isinstance(decorator, Function):
                 found = self.run(decorator, [made], {})
                 made = found if isinstance(found, Function) else made
+            elif isinstance(decorator, (Instance, Class, _Yielded)):
+                # What it makes of the function is not followed: it may run, with any errors caught.
+                if isinstance(made, Function):
+                    self.perhaps(made)
+                made = UNKNOWN_VALUE
             elif (called.attr if isinstance(called, ast.Attribute) else getattr(called, "id", "")) in HOOKS:
-                self.perhaps(Function(node, scope))
+                self.perhaps(self.defined(node, scope))
         scope.names[node.name] = made
 
     _do_AsyncFunctionDef = _do_FunctionDef
@@ -595,7 +615,13 @@ class Interpreter(Importer):
     def _do_ClassDef(self, node: ast.ClassDef, scope: Scope) -> None:
         inner = Scope(scope.module, {}, scope)
         bases = tuple(self.value(base, scope) for base in node.bases)
-        made = Class(node.name, inner.names, bases, inner)
+        above = [name for base in bases if isinstance(base, Class) for name in base.fields]
+        own = [
+            part.target.id
+            for part in node.body
+            if isinstance(part, ast.AnnAssign) and isinstance(part.target, ast.Name)
+        ]
+        made = Class(node.name, inner.names, bases, inner, tuple(dict.fromkeys([*above, *own])))
         for statement in node.body:
             self.statement(statement, inner)
         scope.names[node.name] = made

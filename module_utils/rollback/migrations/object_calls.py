@@ -109,9 +109,10 @@ class ObjectCaller(Evaluator):
             query = Query(name, table)
             return query.values(options["values"]) if isinstance(options.get("values"), dict) else query
         if name == "drop":
-            self.recorder.sql(f"DROP TABLE {table.sql}", "drop_table")
+            self.recorder.sql(f"DROP {table.kind} {table.sql}", "drop_table" if table.kind == "TABLE" else "execute")
         elif name == "create":
-            self.recorder.sql(f"CREATE TABLE {table.sql} ()", "create_table")
+            made = f"CREATE TABLE {table.sql} ()" if table.kind == "TABLE" else f"CREATE {table.kind} {table.sql}"
+            self.recorder.sql(made, "create_table" if table.kind == "TABLE" else "execute")
         elif name == "alias":
             return table
         return UNKNOWN_VALUE

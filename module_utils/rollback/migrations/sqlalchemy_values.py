@@ -188,7 +188,13 @@ def table_of(value: Any) -> TableValue:
             return table
         extra = value.find("__table_args__")
         extra = extra[-1] if isinstance(extra, tuple) and extra else extra
-        return TableValue(name or UNKNOWN_VALUE, extra.get("schema") if isinstance(extra, dict) else None)
+        attributes = {key: part for kind in reversed(value.order) for key, part in kind.names.items()}
+        columns = tuple(
+            (key, part.name)
+            for key, part in attributes.items()
+            if isinstance(part, Column) and isinstance(part.name, str) and part.name != key
+        )
+        return TableValue(name or UNKNOWN_VALUE, extra.get("schema") if isinstance(extra, dict) else None, columns)
     return TableValue(UNKNOWN_VALUE)
 
 
@@ -265,9 +271,11 @@ def _foreign_keys(args: Args, options: Options) -> Constraint:
 
 
 def _table(args: Args, options: Options) -> TableValue:
-    table = TableValue(args[0] if args else UNKNOWN_VALUE, options.get("schema"))
-    if len(args) > 1 and isinstance(args[1], Metadata):
-        args[1].tables.append(table)
+    metadata = args[1] if len(args) > 1 else options.get("metadata")
+    within = metadata if isinstance(metadata, Metadata) else None
+    table = TableValue(args[0] if args else UNKNOWN_VALUE, options.get("schema", within.schema if within else None))
+    if within is not None:
+        within.tables.append(table)
     return table
 
 
@@ -317,8 +325,8 @@ _CALLS: Dict[str, Callable[[Args, Options], Any]] = {
     "column": _named_column,
     "table": _table,
     "Table": _table,
-    "Sequence": lambda args, options: UNKNOWN_VALUE,
-    "MetaData": lambda args, options: Metadata(),
+    "Sequence": lambda args, options: replace(_table(args[:1], options), kind="SEQUENCE"),
+    "MetaData": lambda args, options: Metadata(schema=options.get("schema")),
     "update": _query("update"),
     "delete": _query("delete"),
     "insert": _query("insert"),

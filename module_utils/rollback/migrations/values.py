@@ -110,6 +110,9 @@ class TableValue:
 
     name: Any
     schema: Any = None
+    # What the attributes of a model are called in the database, where that is something else.
+    columns: Tuple[Tuple[str, str], ...] = ()
+    kind: str = "TABLE"
 
     @property
     def sql(self) -> str:
@@ -122,6 +125,7 @@ class Metadata:
 
     tables: List[TableValue] = field(default_factory=list)
     whole: bool = True
+    schema: Any = None
 
 
 @dataclass(frozen=True)
@@ -156,7 +160,9 @@ class Query:
         return replace(self, conditions=(*self.conditions, *(expression(part) for part in conditions)))
 
     def values(self, given: Dict[Any, Any]) -> "Query":
-        sets = tuple((name_of(key), expression(value)) for key, value in given.items())
+        called = dict(self.table.columns) if isinstance(self.table, TableValue) else {}
+        names = ((name_of(key), expression(value)) for key, value in given.items())
+        sets = tuple((called.get(name, name), value) for name, value in names)
         return replace(self, sets=(*self.sets, *sets))
 
     @property
@@ -195,10 +201,13 @@ class Function:
 
     node: Any
     scope: "Scope"
+    # What its arguments are by default, as Python finds that when it comes to the definition.
+    defaults: Dict[str, Any] = field(default_factory=dict)
 
     def decorated(self, name: str) -> bool:
         """Whether a decorator of that plain name stands above it; a lambda has none."""
-        return any(getattr(part, "id", "") == name for part in getattr(self.node, "decorator_list", ()))
+        parts = getattr(self.node, "decorator_list", ())
+        return any(name in (getattr(part, "id", ""), getattr(part, "attr", "")) for part in parts)
 
 
 @dataclass(eq=False)
@@ -209,6 +218,8 @@ class Class:
     names: Dict[str, Any]
     bases: Tuple[Any, ...]
     scope: "Scope"
+    # The attributes that are declared with a type, in order: what a dataclass or a NamedTuple is made of.
+    fields: Tuple[str, ...] = ()
 
     @property
     def is_enum(self) -> bool:
@@ -236,13 +247,7 @@ class Class:
 
     def find(self, name: str) -> Optional[Any]:
         """An attribute of the class or of the classes above it that are known."""
-        if name in self.names:
-            return self.names[name]
-        for base in self.bases:
-            found = base.find(name) if isinstance(base, Class) else None
-            if found is not None:
-                return found
-        return None
+        return next((kind.names[name] for kind in self.order if name in kind.names), None)
 
 
 @dataclass(frozen=True)
@@ -295,6 +300,7 @@ class Scope:
     outer: Optional["Scope"] = None
     # Where names live that are declared `global` or `nonlocal` here.
     declared: Dict[str, Dict[str, Any]] = field(default_factory=dict)
+    comprehension: bool = False
 
 
 @dataclass(frozen=True)
