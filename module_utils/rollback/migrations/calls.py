@@ -116,6 +116,8 @@ class Caller(ObjectCaller):
 
     # The calls of a statement that is nothing but calls: made for their effect, since their results go nowhere.
     effects: Sequence[ast.AST] = ()
+    # The file of the migration itself.
+    home = ""
 
     @abstractmethod
     def run(self, function: Function, args: Sequence[Any], options: Dict[str, Any]) -> Any:
@@ -175,7 +177,7 @@ class Caller(ObjectCaller):
             elif isinstance(given, Method) and isinstance(given.owner, (Instance, Class)):
                 kind = given.owner.of if isinstance(given.owner, Instance) else given.owner
                 function = kind.find(given.name)
-                if isinstance(function, Function):
+                if isinstance(function, Function) and function.scope.module.path == self.home:
                     self.perhaps(function)
             elif isinstance(given, (list, tuple)):
                 self._handed(to, given, {})

@@ -361,12 +361,9 @@ class Evaluator(ABC):
     def _Lambda(self, node: ast.Lambda, scope: Scope) -> Function:
         return self.defined(node, scope)
 
+    @abstractmethod
     def defined(self, node: Any, scope: Scope) -> Function:
-        """A function as it is where it is defined, which is where its defaults are evaluated."""
-        positional = [part.arg for part in (*node.args.posonlyargs, *node.args.args)]
-        defaults = list(zip(reversed(positional), reversed(node.args.defaults)))
-        defaults += [(part.arg, default) for part, default in zip(node.args.kwonlyargs, node.args.kw_defaults)]
-        return Function(node, scope, {name: self.value(default, scope) for name, default in defaults if default})
+        """Part of what is built on this."""
 
     def _ListComp(self, node: ast.ListComp, scope: Scope) -> Any:
         return self._comprehended(node.generators, scope, lambda inner: self.value(node.elt, inner))

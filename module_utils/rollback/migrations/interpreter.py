@@ -58,8 +58,6 @@ class Interpreter(Importer):
         self._names_left: List[Dict[str, Any]] = []
         # Of each block that an error may end, and after which the migration goes on: its names, now and after each statement.
         self._interruptible: List[Tuple[Dict[str, Any], List[Dict[str, Any]]]] = []
-        # The file of the migration itself.
-        self.home = ""
 
     def function(self, module: Module, node: ast.FunctionDef) -> None:
         """Walks through a function of the script. Raises Raised if it always does, TooMuch if it does not end."""
@@ -118,9 +116,9 @@ class Interpreter(Importer):
 
     def _arguments(self, function: Function, args: Sequence[Any], options: Dict[str, Any], scope: Scope) -> None:
         """Binds arguments as Python does; what is missing has its default, or is not known."""
-        expected, defaults = function.node.args, function.defaults
+        expected, outer = function.node.args, scope.outer or scope
         names = [part.arg for part in (*expected.posonlyargs, *expected.args)]
-        given = dict(zip(names, args))
+        given, defaults = dict(zip(names, args)), _defaults(expected)
         names += [part.arg for part in expected.kwonlyargs]
         for name in names:
             if name in given:
@@ -129,7 +127,9 @@ class Interpreter(Importer):
                 scope.names[name] = options[name]
             else:
                 known = name in defaults and REST not in options
-                scope.names[name] = defaults[name] if known else UNKNOWN_VALUE
+                found = function.defaults
+                value = found[name] if name in found else self.value(defaults[name], outer) if known else UNKNOWN_VALUE
+                scope.names[name] = value
         if expected.vararg is not None:
             more = tuple(args[len(expected.posonlyargs) + len(expected.args) :])
             # Where something unknown was spread out, nobody knows how many there are.
@@ -138,6 +138,12 @@ class Interpreter(Importer):
         if expected.kwarg is not None:
             rest = {key: value for key, value in options.items() if key not in names and key != REST}
             scope.names[expected.kwarg.arg] = self.opened(rest) if REST in options else rest
+
+    def defined(self, node: Any, scope: Scope) -> Function:
+        """A function. Those of other modules are many, so that their defaults are evaluated when they are called."""
+        inside = bool(self.frames) and self.frames[-1].node is not None
+        eager = _defaults(node.args) if inside or scope.module.path == self.home else {}
+        return Function(node, scope, {name: self.value(default, scope) for name, default in eager.items()})
 
     def block(self, statements: Sequence[ast.stmt], scope: Scope) -> str:
         """Walks through statements, and says how that ended. Raises Raised if it cannot but raise."""
@@ -669,6 +675,13 @@ def _suppresses(manager: Any) -> bool:
             return any(base.name in SUPPRESSING for base in above)
         return not isinstance(leaving, Function) or any(map(_tells, ast.walk(leaving.node)))
     return manager is UNKNOWN_VALUE or (isinstance(manager, External) and manager.name in SUPPRESSING)
+
+
+def _defaults(expected: ast.arguments) -> Dict[str, ast.expr]:
+    positional = [part.arg for part in (*expected.posonlyargs, *expected.args)]
+    found = dict(zip(reversed(positional), reversed(expected.defaults)))
+    apart = zip(expected.kwonlyargs, expected.kw_defaults)
+    return {**found, **{part.arg: default for part, default in apart if default is not None}}
 
 
 def _caught(handler: ast.ExceptHandler) -> List[ast.stmt]:

@@ -201,7 +201,7 @@ class Function:
 
     node: Any
     scope: "Scope"
-    # What its arguments are by default, as Python finds that when it comes to the definition.
+    # What arguments are by default, as far as that was evaluated at the definition, as Python does it.
     defaults: Dict[str, Any] = field(default_factory=dict)
 
     def decorated(self, name: str) -> bool:
