@@ -284,9 +284,12 @@ class Interpreter(Importer):
         before = dict(scope.names)
         ended: List[Tuple[str, Dict[str, Any]]] = []
         refused: List[Raised] = []
+        schema_names = self.recorder.reader.schema.names
+        doubtful, found = schema_names.doubtful, set(schema_names.doubtful)
         for way in ways:
             scope.names.clear()
             scope.names.update(before)
+            schema_names.doubtful = set(doubtful)  # what another way has renamed is not renamed in this one
             with self.perhaps_done():
                 try:
                     how = self.block(way, scope)
@@ -294,6 +297,8 @@ class Interpreter(Importer):
                     refused.append(error)
                 else:
                     ended.append((how, dict(scope.names)))
+            found |= schema_names.doubtful
+        schema_names.doubtful = found
         if not ended:
             raise refused[0]
         for refusal in refused:

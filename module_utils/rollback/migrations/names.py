@@ -47,6 +47,9 @@ class Names:
         self._held: Dict[Tuple[Table, str], List[Loss]] = {}
         # By the names of before: tables that the migration itself has emptied, which is told as a loss of its own.
         self._emptied: Set[Table] = set()
+        # What was given its name, one after the other: a table, or with a column; and which of them only perhaps were.
+        self._named: List[Tuple[Table, str]] = []
+        self.doubtful: Set[Tuple[Table, str]] = set()
 
     def copy(self) -> "Names":
         return deepcopy(self)
@@ -61,6 +64,10 @@ class Names:
             return None
         return self._columns.get(table, {}).get(column, column)
 
+    def unsure(self, table: Table, columns: Sequence[str]) -> bool:
+        """Whether only the running migration knows what a table, or a column of it, was called before."""
+        return not self.doubtful.isdisjoint([(table, ""), *((table, column) for column in columns)])
+
     def create_table(self, table: Table) -> None:
         self._tables[table] = None
         self._columns.pop(table, None)
@@ -73,6 +80,7 @@ class Names:
             del self._copied_columns[copied]
 
     def rename_table(self, table: Table, to: Table) -> None:
+        self._named += [(table, ""), (to, "")]
         self._tables[to] = self._tables.pop(table, table)
         self._columns[to] = self._columns.pop(table, {})
         for copied, (home, column) in self._copied_columns.items():
@@ -84,7 +92,10 @@ class Names:
         for of, column in [key for key in self._held if key[0] == table]:
             self._held[(to, column)] = self._held.pop((of, column))
 
-    def add_column(self, table: Table, column: str) -> None:
+    def add_column(self, table: Table, column: str, is_new: bool) -> None:
+        """`is_new`: the column is known not to be there, so that it is new if it is there afterwards."""
+        if not is_new:
+            self._named.append((table, column))
         self._columns.setdefault(table, {})[column] = None
 
     def drop_column(self, table: Table, column: str) -> None:
@@ -99,6 +110,7 @@ class Names:
             del self._copied_columns[copied]
 
     def rename_column(self, table: Table, column: str, to: str) -> None:
+        self._named += [(table, column), (table, to)]
         columns = self._columns.setdefault(table, {})
         columns[to] = columns.pop(column, column)
         for copied, home in self._copied_columns.items():
@@ -134,11 +146,12 @@ class Names:
 
     @contextmanager
     def perhaps(self) -> Iterator[None]:
-        """While it is not certain that what is read happens: copies that are made within are none afterwards."""
-        columns, rows = dict(self._copied_columns), dict(self._rows_home)
+        """While it is not certain that what is read happens. Afterwards, copies that were made within are none."""
+        columns, rows, named = dict(self._copied_columns), dict(self._rows_home), len(self._named)
         try:
             yield
         finally:
+            self.doubtful.update(self._named[named:])
             for copied, home in list(self._copied_columns.items()):
                 if columns.get(copied) != home:
                     del self._copied_columns[copied]

@@ -110,6 +110,8 @@ class ObjectCaller(Evaluator):
             return query.values(options["values"]) if isinstance(options.get("values"), dict) else query
         if name == "drop":
             self.recorder.sql(f"DROP {table.kind} {table.sql}", "drop_table" if table.kind == "TABLE" else "execute")
+        elif name == "create" and table.kind == "INDEX":
+            self.recorder.note("create_index", f"Creates the index {name_of(table.name)}.")
         elif name == "create":
             made = f"CREATE TABLE {table.sql} ()" if table.kind == "TABLE" else f"CREATE {table.kind} {table.sql}"
             self.recorder.sql(made, "create_table" if table.kind == "TABLE" else "execute")

@@ -96,7 +96,8 @@ def _add_column(statement: Statement, command: Any) -> Operation:
     # Where it is only perhaps added, and the upgrades have made it, it was there before, and so were its values.
     perhaps = command.missing_ok or not statement.schema.certain
     if not (perhaps and (key, column.colname) in statement.schema.types):
-        statement.schema.names.add_column(key, column.colname)
+        is_new = key in statement.schema.whole and (key, column.colname) not in statement.schema.types
+        statement.schema.names.add_column(key, column.colname, is_new)
     if column.typeName is not None:
         statement.schema.types[(key, column.colname)] = read_type(column.typeName)
     for constraint in column.constraints or ():

@@ -35,7 +35,7 @@ def update(statement: Statement) -> Iterator[Operation]:
     node = statement.node
     table, columns = key_of(node.relation), []
     names = [target.name for target in node.targetList]
-    if names == [_VERSION_COLUMN] and _is_bookkeeping(node):
+    if names == [_VERSION_COLUMN] and _is_bookkeeping(statement):
         yield _bookkeeping(statement)
         return
     yield from calls(statement)
@@ -63,7 +63,7 @@ def update(statement: Statement) -> Iterator[Operation]:
 def delete(statement: Statement) -> Iterator[Operation]:
     node = statement.node
     where = shape(node.whereClause)
-    if _is_bookkeeping(node):
+    if _is_bookkeeping(statement):
         yield _bookkeeping(statement)
         return
     yield from calls(statement)
@@ -180,15 +180,18 @@ def _table_from(statement: Statement, query: Any, relation: Any, keeps: bool = T
     yield statement.does("create_table", f"Creates {said(relation)} with rows of other tables.", said(relation))
 
 
-def _is_bookkeeping(node: Any) -> bool:
-    """Whether it is how Alembic writes down a revision: the column is compared with a text, under the full name of its table."""
-    where, relation = node.whereClause, node.relation
+def _is_bookkeeping(statement: Statement) -> bool:
+    """Whether it is how Alembic writes down a revision.
+
+    The column is compared with a text. In Alembic's own output, where no script has its own words for a statement, the table
+    may have any name, which stands before the column.
+    """
+    where, relation = statement.node.whereClause, statement.node.relation
     if type(where).__name__ != "A_Expr" or type(where.rexpr).__name__ != "A_Const":
         return False
     column = _column(where.lexpr)
-    own = relation.relname == VERSION_TABLE or column == [
-        part for part in (relation.schemaname, relation.relname, _VERSION_COLUMN) if part
-    ]
+    named = [part for part in (relation.schemaname, relation.relname, _VERSION_COLUMN) if part]
+    own = relation.relname == VERSION_TABLE or (not statement.kind and column == named)
     return own and column[-1:] == [_VERSION_COLUMN]
 
 

@@ -54,7 +54,7 @@ _READING = frozenset(
     translate trim trim_scale trunc ts_debug ts_delete ts_filter ts_headline ts_lexize ts_parse ts_rank ts_rank_cd
     ts_rewrite ts_token_type tsvector_to_array txid_current txid_current_if_assigned txid_current_snapshot
     txid_snapshot_xip txid_snapshot_xmax txid_snapshot_xmin txid_status txid_visible_in_snapshot unistr unnest upper
-    upper_inc upper_inf uuid_extract_timestamp uuid_extract_version uuidv4 uuidv7 var_pop var_samp varchar variance
+    upper_inc upper_inf uuid_extract_timestamp uuid_in uuid_extract_version uuidv4 uuidv7 var_pop var_samp varchar variance
     version websearch_to_tsquery width width_bucket xml_is_well_formed xml_is_well_formed_content
     xml_is_well_formed_document xmlagg xmlcomment xmlexists xmltext xmlvalidate xpath xpath_exists
     """.split()  # noqa: SIM905 a list of them fills hundreds of lines

@@ -292,7 +292,7 @@ def trigger(statement: Statement) -> Iterator[Operation]:
 
 # Touch neither rows nor columns: views, functions, comments, rights, settings, types.
 _HARMLESS = re.compile(
-    r"(Create|Alter|Drop|Define|Comment|Grant|Import|SecLabel|Composite|Rule|View|Variable|Checkpoint|Discard|Listen|Unlisten|Notify"
+    r"(Copy|Create|Alter|Drop|Define|Comment|Grant|Import|SecLabel|Composite|Rule|View|Variable|Checkpoint|Discard|Listen|Unlisten|Notify"
     r"|Load|Constraints|Explain|Fetch|ClosePortal|Deallocate|Reassign|Refresh).*"
 )
 

@@ -106,6 +106,8 @@ class Schema:
         self.detach(table)
 
     def detach(self, table: Table) -> None:
+        if not self.certain:
+            return
         for children in self.partitions.values():
             if table in children:
                 children.remove(table)
@@ -129,6 +131,8 @@ class Schema:
         self.hollow.discard((table, column))
 
     def drop_constraint(self, table: Table, name: str) -> None:
+        if not self.certain:
+            return
         self.references = [one for one in self.references if (one.child, one.name) != (table, name)]
 
     def dependents(self, table: Table) -> List[Reference]:
@@ -214,6 +218,9 @@ class Statement:
             elif before is None:
                 risk, reason = SAFE, f"{reason} What is there then comes from the migration itself."
             losses = tuple(filter(None, [before, *held]))
+            if self.schema.names.unsure(table_key(loss.schema, loss.table), loss.columns):
+                risk = UNKNOWN
+                reason = f"{reason} What it was before, only the running migration knows."
         return Operation(
             self.kind or kind, risk, reason, self.path, self.line, loss.name, lock, sql=self.sql, losses=losses, **facts
         )

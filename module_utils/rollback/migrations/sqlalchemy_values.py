@@ -127,7 +127,9 @@ def make_type(name: str, args: Args, options: Options) -> SqlType:
         number = int(length) if isinstance(length, str) and length.strip().isdigit() else length
         return SqlType(f"{word}({number})") if isinstance(number, int) else UNREAD_TYPE
     if key in ("numeric", "decimal"):
-        numbers = [*args, *(options[part] for part in ("precision", "scale") if part in options)][:2]
+        precision = args[0] if args else options.get("precision")
+        scale = args[1] if len(args) > 1 else options.get("scale")
+        numbers = [precision, scale] if precision is not None else []
         known = [str(number) for number in numbers if isinstance(number, int)]
         return SqlType(f"NUMERIC({', '.join(known)})" if known else "NUMERIC")
     if key == "float":
@@ -326,6 +328,7 @@ _CALLS: Dict[str, Callable[[Args, Options], Any]] = {
     "table": _table,
     "Table": _table,
     "Sequence": lambda args, options: replace(_table(args[:1], options), kind="SEQUENCE"),
+    "Index": lambda args, options: replace(_table(args[:1], {}), kind="INDEX"),
     "MetaData": lambda args, options: Metadata(schema=options.get("schema")),
     "update": _query("update"),
     "delete": _query("delete"),
@@ -354,6 +357,11 @@ _CALLS: Dict[str, Callable[[Args, Options], Any]] = {
     "CreateSchema": _sequence("CREATE SCHEMA"),
     "DropSchema": _sequence("DROP SCHEMA"),
     "DropTable": _sequence("DROP TABLE"),
+    "CreateTable": lambda args, options: Sql(f"CREATE TABLE {table_of(args[0] if args else None).sql} ()"),
+    "DropIndex": _sequence("DROP INDEX"),
+    "CreateIndex": lambda args, options: Sql(f"CREATE INDEX ON {MARK} ({MARK})"),
+    "DropConstraint": lambda args, options: Sql(f"ALTER TABLE {MARK} DROP CONSTRAINT {MARK}"),
+    "AddConstraint": lambda args, options: Sql(f"ALTER TABLE {MARK} ADD CHECK ({MARK})"),
     "create_engine": lambda args, options: Connection(),
 }
 # Functions that SQL writes without parentheses.
