@@ -112,12 +112,10 @@ import json
 from pathlib import Path
 
 from ansible.module_utils.rollback import durable, module
-from ansible.module_utils.rollback.errors import RollbackError
 from ansible.module_utils.rollback.journal import journal_in
 from ansible.module_utils.rollback.migrations.operations import Loss
 from ansible.module_utils.rollback.postgres import salvage, since
 from ansible.module_utils.rollback.postgres.server import ARGUMENTS, Server
-from ansible.module_utils.rollback.words import listed
 
 ARGUMENT_SPEC = {
     **ARGUMENTS,
@@ -169,7 +167,7 @@ def keep(params, check_mode):
             return {**result, "changed": bool(back), "copies": back}
         with journal_in(params["run_dir"]).step(STEPS[state]) as done:
             if state == "untouched":
-                _refuse_to_drop(connection, schema)
+                salvage.refuse_to_drop(connection, schema)
             if state in ("absent", "untouched"):
                 result["changed"] = salvage.drop(connection, schema)
             elif state == "saved":
@@ -178,15 +176,6 @@ def keep(params, check_mode):
                 done.update(copies=salvage.bring_back(connection, schema), **_conflicts(connection, params))
                 result.update(done)
     return result
-
-
-def _refuse_to_drop(connection, schema):
-    gone = salvage.taken_in_part(connection, schema)
-    if gone:
-        raise RollbackError(
-            f"A revision was taken back in part, outside of a transaction: {listed(gone)} is gone, and kept in schema {schema}.",
-            "Finish or undo that revision by hand; the schema has what it took away.",
-        )
 
 
 def _losses(params):

@@ -464,12 +464,18 @@ def test_what_went_though_no_revision_did_is_named_before_its_copy_is_dropped(da
         salvage.save(connection, SCHEMA, [Loss(TABLE, "public", "gifts"), Loss(COLUMN, "public", "t", ("note",))])
         assert salvage.taken_in_part(connection, SCHEMA) == []
         for statement, gone in (
+            ("UPDATE t SET note = 'y'", "public.t: 1 values of note"),
             ("DELETE FROM gifts WHERE n > 5", "15 rows of public.gifts"),
+            ("INSERT INTO gifts SELECT generate_series(21, 40)", "15 rows of public.gifts"),
             ("DROP TABLE gifts", "table public.gifts"),
             ("ALTER TABLE t DROP note", "public.t: note"),
         ):
             database.owner(statement)
             assert gone in salvage.taken_in_part(connection, SCHEMA)
+            with pytest.raises(RollbackError, match="is gone, and kept in schema"):
+                salvage.save(
+                    connection, SCHEMA, [Loss(TABLE, "public", "gifts"), Loss(COLUMN, "public", "t", ("note",))]
+                )
 
 
 def test_tables_that_refer_to_each_other_keep_what_users_wrote(database):

@@ -187,7 +187,7 @@ def test_names_are_followed_from_statement_to_statement():
         ("date", "timestamp", False, True),
         ("timestamp", "timestamp(3)", True, True),
         ("timestamptz", "timestamp", False, True),
-        ("json", "jsonb", False, True),
+        ("json", "jsonb", True, True),
         ("text[]", "text", False, True),
         ("text[]", "varchar(5)[]", True, True),
         ("boolean", "integer", False, True),

@@ -105,14 +105,19 @@ def refuses(old: Type, new: Type, is_enum: bool) -> bool:
     return is_enum or not (fits or old.name == new.name)
 
 
-def change(old: Optional[Type], new: Type, cast: bool = False) -> Change:
-    """What `ALTER COLUMN … TYPE new` does, without USING, or with a plain `cast` in it, which cuts what does not fit."""
+def change(old: Optional[Type], new: Type, cast: bool = False, is_enum: bool = False) -> Change:
+    """What `ALTER COLUMN … TYPE new` does, without USING, or with a plain `cast` in it, which cuts what does not fit.
+
+    `is_enum`: the new type is known to be an enum.
+    """
     if old is None:
         return _from_unknown(new)
     if old == new:
         return Change(False, False, f"it stays {new}")
-    if not new.builtin:
+    if not new.builtin and (is_enum or not (cast or old.name in {*_NUMBERS, *_TIMES})):
         return Change(False, True, f"values that {new} lacks make it fail")
+    if not new.builtin and new.name not in WORDS:
+        return Change(True, True, f"{new} may be a domain, as which values of {old} are cut or rounded")
     if old.array != new.array and (new.array or new.numbers or new.name not in WORDS):
         return _narrowing(old, new)
     if new.name in WORDS:
@@ -124,7 +129,7 @@ def change(old: Optional[Type], new: Type, cast: bool = False) -> Change:
     if old.name in _TIMES and new.name in _TIMES and (*new.numbers, 6)[0] >= (*old.numbers, 6)[0]:
         return Change(False, True, f"each value is converted from {old} with the session's time zone")
     widens = (
-        (old.name in _DOCUMENTS and new.name in _DOCUMENTS)
+        (old.name, new.name) == ("jsonb", "json")  # the other way, a key that comes twice is kept once
         or (old.name == "date" and new.name in _TIMES)
         or (old.name == "bool" and new.name in _NUMBERS)
         or (old.name == "cidr" and new.name == "inet")
@@ -143,10 +148,10 @@ def _from_unknown(new: Type) -> Change:
 
 
 def _to_words(old: Type, new: Type, cast: bool) -> Change:
-    if not new.numbers:
+    if not new.numbers and new.name != "name":
         plain = {old.name, new.name} <= {"varchar", "text"} and old.array == new.array
         return Change(False, not plain, f"each value fits into {new}")
-    room = new.numbers[0]
+    room, cast = (63, True) if new.name == "name" else (new.numbers[0], cast)
     if old.name in ("varchar", "bpchar") and old.numbers and old.numbers[0] <= room:
         return Change(False, old.name != "varchar" or new.name != "varchar", f"{new} is wider than {old}")
     if old.name in _LENGTHS and _LENGTHS[old.name] <= room and not old.array:

@@ -135,10 +135,10 @@ def _retype(statement: Statement, command: Any) -> Operation:
     key, types = key_of(relation), statement.schema.types
     new, old = read_type(command.def_.typeName), types.get((key_of(relation), command.name))
     using = command.def_.raw_default
-    found = change(old, new, using is not None)
+    enums = statement.schema.enums
+    found = change(old, new, using is not None, ("", new.name) in enums)
     types[(key, column)] = new
     statement.schema.hollow.discard((key, column))
-    enums = statement.schema.enums
     labels, before = enums.get(("", new.name)), enums.get(("", old.name)) if old is not None else None
     if using is None and old is not None and statement.schema.certain and refuses(old, new, labels is not None):
         reason = (

@@ -119,12 +119,12 @@ def heads(connection: "psycopg.Connection[Any]", version_table: str = DEFAULT_VE
     Raises RollbackError where row-level security hides them: that is not the same as none.
     """
     asked = "SELECT oid::int8, row_security_active(oid) FROM pg_class WHERE oid = to_regclass(%s)"
-    oid, hidden = connection.execute(asked, [version_table]).fetchone() or (None, False)
+    name = sql.Identifier(*version_table.split("."))
+    oid, hidden = connection.execute(asked, [name.as_string(connection)]).fetchone() or (None, False)
     if oid is None:
         return None
     if hidden:
         raise RollbackError(*hidden_rows([version_table]))
-    name = sql.SQL(".").join(sql.Identifier(part) for part in version_table.split("."))
     return [row[0] for row in connection.execute(sql.SQL("SELECT version_num FROM {} ORDER BY 1").format(name))]
 
 

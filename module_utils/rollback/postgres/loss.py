@@ -142,6 +142,8 @@ def why_not_savable(kind: str, table: Relation, columns: Sequence[str]) -> str:
     """Why this cannot be kept aside and brought back; empty where it can."""
     if not table.readable:
         return f"the operator's role may not read {table.full_name}."
+    if not table.stored:
+        return f"{table.full_name} has no column with values of its own."
     if table.row_security:
         return f"row level security hides rows of {table.full_name} from the operator's role."
     if table.inherited:

@@ -82,11 +82,13 @@ def save(
     A copy comes back after the revision of its loss, or for the tables in `late` (`schema.table`) after the revision that is said there.
 
     What is not there, or cannot be kept, is left out: the plan has told so, and somebody has accepted it. A schema of that
-    name from an attempt that was cut off is replaced. Returns kind, schema, table, columns and rows of each copy.
+    name from an earlier attempt is replaced if all that it keeps is still where it was taken from; else RollbackError is raised.
+    Returns kind, schema, table, columns and rows of each copy.
     """
     with _transaction(connection):
         connection.execute(since.SETTINGS)
         wanted = _wanted(connection, losses)
+        refuse_to_drop(connection, schema)
         drop(connection, schema)
         connection.execute(sql.SQL("CREATE SCHEMA {}").format(sql.Identifier(schema)))
         connection.execute(
@@ -209,9 +211,22 @@ def _is_its_place(copy: Copy, table: Relation, survived: Collection[int]) -> boo
     return table.oid not in survived if copy.kind == TABLE else table.oid == copy.oid
 
 
+def refuse_to_drop(connection: "psycopg.Connection[Any]", schema: str) -> None:
+    """Raise RollbackError if `schema` is there and keeps something that is nowhere else as it was."""
+    if connection.execute("SELECT 1 FROM pg_namespace WHERE nspname = %s", [schema]).fetchone() is None:
+        return
+    gone = taken_in_part(connection, schema)
+    if gone:
+        raise RollbackError(
+            f"A revision was taken back in part, outside of a transaction: {listed(gone)} is gone, and kept in schema {schema}.",
+            "Finish or undo that revision by hand, with what the schema has, and rename the schema; then run the same command again.",
+        )
+
+
 def taken_in_part(connection: "psycopg.Connection[Any]", schema: str) -> List[str]:
     """Name what is kept in `schema` and is no longer where it was taken from, though no revision was taken back."""
     gone = []
+    connection.execute(since.SETTINGS)
     for copy in contents(connection, schema):
         table = relation.find(connection, copy.schema, copy.table)
         missing = [name for name in copy.columns if table is not None and name not in table.columns]
@@ -219,11 +234,23 @@ def taken_in_part(connection: "psycopg.Connection[Any]", schema: str) -> List[st
             gone.append(f"table {copy.full_name}")
         elif missing:
             gone.append(f"{copy.full_name}: {listed(missing)}")
-        elif copy.kind in (TABLE, ROWS):
-            (rows,) = connection.execute(sql.SQL("SELECT count(*) FROM {}").format(table.identifier)).fetchone() or (0,)
-            if rows < copy.rows:
-                gone.append(f"{copy.rows - rows:,} rows of {copy.full_name}")
+        else:
+            lost = _no_longer_there(connection, schema, copy, table)
+            if lost and copy.kind in (TABLE, ROWS):
+                gone.append(f"{lost:,} rows of {copy.full_name}")
+            elif lost:
+                gone.append(f"{copy.full_name}: {lost:,} values of {listed(copy.columns)}")
     return gone
+
+
+def _no_longer_there(connection: "psycopg.Connection[Any]", schema: str, copy: Copy, table: Relation) -> int:
+    """How many of the kept rows are not in the table as they were. Rows that are new there do not matter."""
+    query = sql.SQL(
+        "SELECT count(*) FROM (SELECT hashtextextended(ROW(k.*)::text, 0) FROM {} k"
+        " EXCEPT ALL SELECT hashtextextended(ROW(t.*)::text, 0) FROM ({}) t) lost"
+    ).format(sql.Identifier(schema, copy.name), _source(table, copy.kind, copy.columns, copy.key))
+    (lost,) = connection.execute(query).fetchone() or (0,)
+    return int(lost)
 
 
 def begin_again(connection: "psycopg.Connection[Any]", schema: str) -> None:
@@ -334,14 +361,7 @@ def _copy(
 ) -> Copy:
     key = table.key(columns)
     kept = tuple(column.name for column in table.stored) if kind in (TABLE, ROWS) else columns
-    taken = [table.columns[column] for column in dict.fromkeys([*(key if kind not in (TABLE, ROWS) else ()), *kept])]
-    values = sql.SQL(", ").join(
-        sql.SQL("{name}::{type} AS {name}").format(
-            name=sql.Identifier(column.name), type=sql.SQL(column.type if column.plain else "text")
-        )
-        for column in taken
-    )
-    source = sql.SQL("SELECT {} FROM {}").format(values, table.identifier)
+    source = _source(table, kind, kept, key)
     copied = sql.Identifier(schema, name)
     connection.execute(sql.SQL("CREATE TABLE {} AS {}").format(copied, source))
     rows, content = hashed(connection, source)
@@ -359,6 +379,18 @@ def _copy(
     return Copy(
         kind, table.schema, table.name, kept, key, name, rows, content, sequences, grants, due, table.oid, others
     )
+
+
+def _source(table: Relation, kind: str, kept: Sequence[str], key: Sequence[str]) -> "sql.Composable":
+    """The query for what is kept of a table: `kept` columns, and the key to find their rows again by."""
+    taken = [table.columns[column] for column in dict.fromkeys([*(key if kind not in (TABLE, ROWS) else ()), *kept])]
+    values = sql.SQL(", ").join(
+        sql.SQL("{name}::{type} AS {name}").format(
+            name=sql.Identifier(column.name), type=sql.SQL(column.type if column.plain else "text")
+        )
+        for column in taken
+    )
+    return sql.SQL("SELECT {} FROM {}").format(values, table.identifier)
 
 
 def _back_already(connection: "psycopg.Connection[Any]", schema: str) -> Dict[str, List[str]]:
