@@ -122,6 +122,54 @@ def test_what_nobody_foresaw_is_rolled_back_before_it_is_lost(bare_server):
         is_as_before(made, before, answer)
 
 
+# Half of it is committed before it fails.
+IN_PART = """
+def upgrade():
+    op.add_column("orders", sa.Column("n", sa.Text))
+def downgrade():
+    with op.get_context().autocommit_block():
+        op.drop_column("orders", "n")
+    op.create_check_constraint("short", "orders", "length(v) < 2")
+"""
+
+
+def test_what_a_step_has_committed_stays_kept_however_often_it_is_tried(bare_server):
+    kept = "SELECT table_schema, table_name FROM information_schema.columns WHERE table_schema LIKE 'rollback_salvage_%' AND column_name = 'n'"
+    with world("in_part", bare_server) as made:
+        filled(made, made.url("psycopg"))
+        made.project.revision("d4", "c3", IN_PART)
+        made.project.alembic("upgrade", "head")
+        with made.superuser() as connection:
+            connection.execute("UPDATE orders SET n = v")
+        for _ in range(2):
+            answer = made.roll_back()
+            assert answer.code != 0
+            assert made.report()["outcome"] == "incomplete", answer.output
+            assert "public.orders: n is gone, and kept in schema" in answer, answer.output
+            assert "is as it was" not in answer, answer.output
+            assert made.runs() != "1.1.0", answer.output
+            with made.superuser() as connection:
+                ((schema, table),) = connection.execute(kept).fetchall()
+                found = connection.execute(f'SELECT count(n) FROM "{schema}"."{table}"').fetchone()
+            assert found == (50,)
+
+
+def test_an_undo_that_brings_nothing_back_leads_down_again(bare_server):
+    with world("placeless", bare_server) as made:
+        filled(made, made.url("psycopg"))
+        with made.superuser() as connection:
+            connection.execute("ALTER TABLE refunds ADD COLUMN by_hand text DEFAULT 'precious'")
+        assert made.roll_back().code == 0
+        old = {name: rows for name, rows in made.content()["tables"].items() if name.startswith("public.")}
+        up = made.undo()
+        assert "by_hand has not come back with the upgrade" in up, up.output
+        assert made.report()["outcome"] == "put_back", up.output
+        assert made.runs() == "1.0.0", up.output
+        after = made.content()["tables"]
+        assert {name: rows for name, rows in after.items() if name.startswith("public.")} == old
+        assert any(name.startswith("rollback_salvage_") and "refunds" in name for name in after)
+
+
 def test_tenants_that_are_not_alike_are_refused(bare_server):
     tenants = ["tenant_a", "tenant_b"]
     with world("tenants", bare_server) as made:

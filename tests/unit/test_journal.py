@@ -214,6 +214,7 @@ def test_outside_a_run_nothing_is_written(tmp_path):
         ([("began", "swap"), ("noted", False)], False),
         ([("began", "swap"), ("failed", "swap"), ("noted", True)], True),
         ([("began", "swap"), ("noted", False), ("began", "swap")], None),
+        ([("began", "swap"), ("noted", False), ("noted", None)], None),
     ],
 )
 def test_whether_the_databases_were_swapped_is_known_or_admitted_not_to_be(tmp_path, written, swapped):
