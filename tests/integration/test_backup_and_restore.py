@@ -183,6 +183,14 @@ def test_a_version_table_whose_rows_are_hidden_is_not_a_database_without_revisio
             census.heads(operator)
 
 
+def test_a_version_table_with_capitals_is_found_as_it_is_written(awkward):
+    with awkward.database(), awkward.as_superuser("awkward") as connection:
+        connection.execute('CREATE SCHEMA "Meta"; CREATE TABLE "Meta"."Versions" (version_num text)')
+        connection.execute('INSERT INTO "Meta"."Versions" VALUES (\'c3\')')
+        assert census.heads(connection, "Meta.Versions") == ["c3"]
+        assert census.heads(connection, "meta.versions") is None
+
+
 def test_what_cannot_be_restored_is_dropped_again(awkward, tmp_path):
     with awkward.database():
         backup = back_up(awkward, tmp_path)

@@ -250,6 +250,13 @@ def forecast(database, *losses, budget_s=10.0):
         return loss.forecast(connection, losses, budget_s)
 
 
+@pytest.mark.parametrize("columns", ["", "n integer GENERATED ALWAYS AS (1) STORED"])
+def test_a_table_without_values_of_its_own_cannot_be_kept(database, columns):
+    database.owner(f"CREATE TABLE hollow ({columns})", "INSERT INTO hollow DEFAULT VALUES")
+    (counted,) = forecast(database, Loss(TABLE, "public", "hollow"))
+    assert (counted.count, counted.savable) == (1, False)
+
+
 def test_what_is_there_is_counted_and_what_is_not_is_left_out(database):
     database.owner(UPGRADE, FILL, 'CREATE VIEW moods AS SELECT m FROM "Odd ""Names"" Şİ"')
     counted = forecast(

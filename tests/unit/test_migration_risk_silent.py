@@ -38,6 +38,7 @@ STATEMENTS = {
     "ALTER TABLE w ALTER COLUMN at TYPE timestamp USING at::date::timestamp": ["values w.at"],
     "ALTER TABLE w ALTER COLUMN c TYPE text USING c::varchar(3)": ["values w.c"],
     "ALTER TABLE w ALTER COLUMN c TYPE text USING c::int::text": ["values w.c"],
+    "ALTER TABLE w ALTER COLUMN c TYPE code3 USING c::code3": ["values w.c"],
     # Things that others stand on.
     "DROP COLLATION german CASCADE": None,
     "DROP ACCESS METHOD columnar CASCADE": None,

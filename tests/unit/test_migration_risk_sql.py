@@ -194,6 +194,11 @@ def test_names_are_followed_from_statement_to_statement():
         ("mood", "text", False, True),
         ("mood", "varchar(20)", False, True),
         ("text", "mood", False, True),
+        ("numeric", "whole", True, True),  # a domain, for all that is known
+        ("timestamp", "whole", True, True),
+        ("text", "name", True, True),
+        ("varchar(20)", "name", False, True),
+        ("jsonb", "json", False, True),
         ("bytea", "text", False, True),
         ("jsonb", "bytea", True, True),
     ],
