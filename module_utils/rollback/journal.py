@@ -198,7 +198,8 @@ def swapped_of(entries: List[Entry]) -> Optional[bool]:
         elif entry.step == "swap" and entry.event == "done":
             swapped = True
         elif entry.event == "noted" and "swapped" in entry.data:
-            swapped = entry.data["swapped"] if entry.data["swapped"] is None else bool(entry.data["swapped"])
+            seen = entry.data["swapped"]
+            swapped = None if seen is None else bool(seen)
     return swapped
 
 

@@ -50,6 +50,7 @@ _BUILTIN = {
     "interval", "uuid", "inet", "cidr", "macaddr", "xml", "bit", "varbit", "oid", "money", "tsvector", "tsquery",
     "point", "int4range", "int8range", "numrange", "tsrange", "tstzrange", "daterange",
 }  # fmt: skip
+# The first number of an INTERVAL stands for the fields that it has, this one for all of them.
 _ALL_FIELDS = 0x7FFF
 # So many characters the text of a value of a type has at most.
 _LENGTHS = {"uuid": 36, "bool": 5, "date": 13, "int2": 6, "int4": 11, "int8": 20}
@@ -67,10 +68,8 @@ def read_type(node: Any) -> Type:
     if name == "bpchar" and not numbers and names[:1] == ["pg_catalog"]:
         numbers = (1,)
     builtin = names[:1] == ["pg_catalog"] or (len(names) == 1 and name in _BUILTIN)
-    if (
-        name == "interval"
-    ):  # its first number stands for the fields it has, all of them if it is that of INTERVAL itself
-        numbers = numbers[1:] if numbers[:1] == (_ALL_FIELDS,) else numbers
+    if name == "interval" and numbers[:1] == (_ALL_FIELDS,):
+        numbers = numbers[1:]
     return Type(name, numbers, bool(node.arrayBounds), builtin)
 
 
