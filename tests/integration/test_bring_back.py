@@ -109,7 +109,8 @@ def test_a_sequence_that_the_upgrade_took_further_stays_there(database):
     database.owner("INSERT INTO customers (name) VALUES ('next')")
 
 
-def test_deferred_foreign_keys_stop_no_trigger_from_firing_again(database):
+def with_deferred_reference(database):
+    """A table with a trigger, and a reference that is checked at the end of a transaction; returns what adds that."""
     up = "ALTER TABLE t ADD COLUMN p integer REFERENCES parent DEFERRABLE INITIALLY DEFERRED"
     database.owner(
         "CREATE TABLE parent (id integer PRIMARY KEY)",
@@ -119,6 +120,11 @@ def test_deferred_foreign_keys_stop_no_trigger_from_firing_again(database):
         "CREATE FUNCTION f() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END'",
         "CREATE TRIGGER f BEFORE UPDATE ON t FOR EACH ROW EXECUTE FUNCTION f()",
     )
+    return up
+
+
+def test_deferred_foreign_keys_stop_no_trigger_from_firing_again(database):
+    up = with_deferred_reference(database)
     database.down([Loss(COLUMN, "public", "t", ("p",))], "ALTER TABLE t DROP COLUMN p")
     database.up(up)
     assert database.rows("SELECT * FROM t") == [(1, 1)]
@@ -302,15 +308,7 @@ def test_a_partial_index_says_nothing_of_other_rows(database):
 
 
 def test_values_come_back_early_under_deferred_foreign_keys(database):
-    up = "ALTER TABLE t ADD COLUMN p integer REFERENCES parent DEFERRABLE INITIALLY DEFERRED"
-    database.owner(
-        "CREATE TABLE parent (id integer PRIMARY KEY)",
-        "CREATE TABLE t (id integer PRIMARY KEY)",
-        up,
-        "INSERT INTO parent VALUES (1); INSERT INTO t VALUES (1, 1)",
-        "CREATE FUNCTION f() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END'",
-        "CREATE TRIGGER f BEFORE UPDATE ON t FOR EACH ROW EXECUTE FUNCTION f()",
-    )
+    up = with_deferred_reference(database)
     database.down([Loss(COLUMN, "public", "t", ("p",), "r1")], "ALTER TABLE t DROP COLUMN p")
     with database.operator() as c:
         since.note_now(c, SCHEMA)
