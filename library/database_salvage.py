@@ -34,11 +34,14 @@ options:
       - V(on_the_way) puts back what has a place again after the revisions O(applied), between two steps of the way up.
       - V(brought_back) puts everything back and compares it. The application's upgrade must have made its place again.
         What users have written since is not overwritten; RV(conflicts_file) lists it with what was saved.
+        What hung on dropped tables and columns and was not made again by the upgrade is made too; RV(notes) says what could not be.
+        What has been brought back once is not brought back again.
+      - V(finished) says in RV(finished) whether that is done; it changes nothing, also in check mode.
       - V(written_again) puts that back, after an undo that failed has led down again.
-      - V(untouched) drops the schema where everything is still where it was taken from, and fails where something is not.
+      - V(untouched) puts back what a step that failed has taken away in part, and drops the schema; it fails where something has no place.
       - V(absent) drops the schema.
     type: str
-    choices: [saved, left, compared, written, on_the_way, brought_back, written_again, untouched, absent]
+    choices: [saved, left, compared, written, on_the_way, brought_back, finished, written_again, untouched, absent]
     default: saved
   losses:
     description: What to keep, as RV(alembic_history#module:losses) says it. What cannot be kept is left out.
@@ -94,6 +97,15 @@ written:
   type: list
   elements: dict
   sample: [{schema: public, table: leads, rows: 3, dropped: false}]
+notes:
+  description: Sentences about what could not be made again, with its statement, and about materialized views that could not be refreshed.
+  returned: success
+  type: list
+  elements: str
+finished:
+  description: For V(finished), whether everything has been brought back.
+  returned: success
+  type: bool
 conflicts:
   description: How many values and rows that users have written since were kept instead of what was saved.
   returned: success
@@ -109,10 +121,11 @@ conflicts_file:
 """
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 
 from ansible.module_utils.rollback import durable, module
-from ansible.module_utils.rollback.journal import journal_in
+from ansible.module_utils.rollback.journal import journal_in, steps_of
 from ansible.module_utils.rollback.migrations.operations import Loss
 from ansible.module_utils.rollback.postgres import salvage, since
 from ansible.module_utils.rollback.postgres.server import ARGUMENTS, Server
@@ -130,6 +143,7 @@ ARGUMENT_SPEC = {
             "written",
             "on_the_way",
             "brought_back",
+            "finished",
             "written_again",
             "untouched",
             "absent",
@@ -143,14 +157,15 @@ ARGUMENT_SPEC = {
     "run_dir": {"type": "str", "default": ""},
 }
 STEPS = {"saved": "salvage", "brought_back": "bring_back", "absent": "drop_salvage", "untouched": "drop_salvage"}
+READS = ("compared", "finished")
 CONFLICTS = "conflicts.jsonl"
 
 
 def keep(params, check_mode):
     state, schema = params["state"], params["schema"]
-    result = {"changed": state != "compared", "copies": [], "written": []}
-    result.update(conflicts=0, dropped=0, conflicts_file="")
-    if check_mode and state != "compared":
+    result = {"changed": state not in READS, "copies": [], "written": [], "notes": []}
+    result.update(conflicts=0, dropped=0, conflicts_file="", finished=False)
+    if check_mode and state not in READS:
         return result
     with Server.of(params["dsn"], params["password"]).connect(params["database"]) as connection:
         if state == "compared":
@@ -165,17 +180,35 @@ def keep(params, check_mode):
         if state == "on_the_way":
             back = salvage.bring_back_early(connection, schema, params["applied"], params["rows"])
             return {**result, "changed": bool(back), "copies": back}
+        if state == "finished":
+            return {**result, "changed": False, "finished": _is_finished(connection, params)}
+        if state == "brought_back" and salvage.is_finished(connection, schema) is None:
+            earlier = _brought_back(params)
+            if earlier is not None:
+                return {**result, **earlier, "changed": False}
         with journal_in(params["run_dir"]).step(STEPS[state]) as done:
-            if state == "untouched":
-                salvage.refuse_to_drop(connection, schema)
+            if state in ("saved", "untouched"):
+                salvage.put_back(connection, schema)
             if state in ("absent", "untouched"):
                 result["changed"] = salvage.drop(connection, schema)
             elif state == "saved":
                 result["copies"] = done["copies"] = salvage.save(connection, schema, _losses(params), params["late"])
             else:
-                done.update(copies=salvage.bring_back(connection, schema), **_conflicts(connection, params))
-                result.update(done)
+                done.update(asdict(salvage.bring_back(connection, schema)), **_conflicts(connection, params))
+                result.update(done, warnings=done["notes"])
     return result
+
+
+def _is_finished(connection, params):
+    found = salvage.is_finished(connection, params["schema"])
+    return _brought_back(params) is not None if found is None else found
+
+
+def _brought_back(params):
+    """What an earlier attempt of the run brought back, None where it did not: then the schema was dropped by something else."""
+    entries = journal_in(params["run_dir"]).entries() if params["run_dir"] else []
+    done = [step.data for step in steps_of(entries) if step.name == STEPS["brought_back"] and step.status == "done"]
+    return done[-1] if done else None
 
 
 def _losses(params):

@@ -146,10 +146,11 @@ options:
         type: str
         default: ""
   heads:
-    description: Revisions that the release point must have, for V(method=migration). Empty takes any.
+    description:
+      - Revisions that the release point must have, for V(method=migration). Where it is not given, any will do.
+      - An empty list stands for a database without any revision, which Alembic calls base.
     type: list
     elements: str
-    default: []
   version:
     description:
       - Version of the application that fits O(heads), where no release point has them, or O(backup), where that has no manifest.
@@ -221,7 +222,7 @@ ARGUMENT_SPEC = {
     "backup": {"type": "str", "default": ""},
     "before": {"type": "str", "default": ""},
     **sources.ARGUMENTS,
-    "heads": {"type": "list", "elements": "str", "default": []},
+    "heads": {"type": "list", "elements": "str"},
     "version": {"type": "str", "default": ""},
     "server_version": {"type": "str", "default": ""},
     "client_bin_dir": {"type": "str", "default": ""},

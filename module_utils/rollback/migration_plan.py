@@ -24,6 +24,12 @@ _MAKES_SQL = re.compile(
     re.IGNORECASE | re.DOTALL,
 )
 
+# What may set a sequence back, or drop it: its position is recorded, so that the undo does not give out the same numbers again.
+_SETS_BACK = re.compile(
+    r"\b(DROP|ALTER)\s+SEQUENCE\b|\bsetval\b|\bDROP\s+IDENTITY\b|\bRESTART\b|\bSET\s+(START|INCREMENT|MINVALUE|MAXVALUE)\b",
+    re.IGNORECASE,
+)
+
 _ELSE_RESTORE = "or restore the release point's backup with -e method=restore"
 
 
@@ -46,7 +52,7 @@ def for_migration(
     steps = [dict(step) for step in history["path"]]
     heads = list(steps[-1]["heads"] if steps else live.alembic_heads or [])
     kept = [entry for entry in loss["losses"] if entry["savable"]]
-    salvage = names.salvage_name(request.run) if kept or _makes_room_for_writes(steps) else ""
+    salvage = names.salvage_name(request.run) if kept or _has_something_to_compare(steps) else ""
     gone = [f"{entry['schema']}.{entry['table']}" for entry in loss["losses"] if entry["kind"] == TABLE]
     to = dict.fromkeys(sorted(application.versions), str(point["version"]))
     # What a step that was tried on a copy loses is known, whatever its script hides, unless rows were hidden from the trial too.
@@ -304,11 +310,16 @@ def _last_titles(application: Application, to: Mapping[str, str]) -> List[Tuple[
     ]
 
 
-def _makes_room_for_writes(steps: Sequence[Mapping[str, Any]]) -> bool:
-    """Whether the downgrade makes, or may make, tables or columns: what users write there is lost when they go again."""
+def _has_something_to_compare(steps: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether the downgrade makes, or may make, tables or columns, in which what users write is lost when they go again; or
+    whether it sets sequences back."""
     operations = [operation for step in steps for operation in step["operations"]]
     return any(
-        entry["kind"] in _MAKES or entry["risk"] == UNKNOWN or _MAKES_SQL.search(entry["sql"]) for entry in operations
+        entry["kind"] in _MAKES
+        or entry["risk"] == UNKNOWN
+        or _MAKES_SQL.search(entry["sql"])
+        or _SETS_BACK.search(entry["sql"])
+        for entry in operations
     )
 
 

@@ -117,7 +117,7 @@ def _holds(plan: Mapping[str, Any]) -> str:
 
 
 def _written_since(back: Mapping[str, Any]) -> List[str]:
-    """Sentences about what users wrote between a downgrade and its undo."""
+    """Sentences about what users wrote between a downgrade and its undo, and about what could not be made again."""
     said = []
     if back.get("conflicts"):
         values = amount(back["conflicts"], "value or row", "values and rows")
@@ -129,7 +129,7 @@ def _written_since(back: Mapping[str, Any]) -> List[str]:
         )
     if said and back.get("conflicts_file"):
         said.append(f"Both sides are in {back['conflicts_file']}.")
-    return said
+    return [*said, *back.get("notes", [])]
 
 
 def _rows_before(plan: Mapping[str, Any]) -> Optional[int]:

@@ -97,17 +97,17 @@ def for_migration(
     environment_directory: Path,
     running_versions: List[str],
     release: str = "",
-    heads: Sequence[str] = (),
+    heads: Optional[Sequence[str]] = None,
     version: str = "",
 ) -> ReleasePoint:
     """The release point that `method=migration` goes back to: the named one, else one of schema `heads`, else the previous one.
 
-    Where no release point has these `heads`, `version` says which version of the application fits them. Raises RollbackError.
+    No heads are those of a database without any revision, which Alembic calls base. Where no release point has these `heads`, `version` says which version of the application fits them. Raises RollbackError.
     """
     points = ledger.read(environment_directory)
     if release:
         return ledger.find(points, release)
-    if not heads:
+    if heads is None:
         return ledger.previous(points, _the_running(running_versions), last_rollback(environment_directory, points))
     fit = [point for point in points if sorted(point.alembic_heads) == sorted(heads)]
     wanted = [point for point in fit if not version or point.version == version]
@@ -115,7 +115,7 @@ def for_migration(
         return max(wanted, key=lambda point: (point.verified, points.index(point)))
     if version:
         return ReleasePoint(
-            id=f"revision:{','.join(heads)}",
+            id=f"revision:{','.join(heads) or 'base'}",
             version=version,
             recorded_at="",
             recorded_by="nobody: -e revision and -e version name it",
@@ -124,7 +124,7 @@ def for_migration(
             alembic_heads=list(heads),
         )
     raise RollbackError(
-        f"No release point is at revision {listed(heads)}, so nothing says which version of the application fits it.",
+        f"No release point is at revision {listed(heads) or 'base'}, so nothing says which version of the application fits it.",
         "Say it with -e version=<version>.",
     )
 

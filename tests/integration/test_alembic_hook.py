@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -117,6 +118,32 @@ def test_what_was_not_foreseen_is_rolled_back(made, does, lost):
     assert rows(made, "SELECT version_num FROM alembic_version") == [("a1",)]
     assert rows(made, "SELECT count(*), count(DISTINCT v) FROM orders") == [(5, 5)]
     assert rows(made, "SELECT to_regclass('hidden') IS NOT NULL") == [(True,)]
+
+
+# A trigger takes rows away more than a second before the step ends: at its commit the server's own counters begin anew.
+FORGETS = """
+CREATE FUNCTION forget() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN DELETE FROM settings; RETURN NULL; END $$;
+CREATE TRIGGER forget AFTER UPDATE ON orders FOR EACH STATEMENT EXECUTE FUNCTION forget();
+"""
+COMMITS = """
+    with op.get_context().autocommit_block():
+        op.execute("SELECT pg_sleep(1.1)")
+        op.execute("UPDATE orders SET v = 1")
+        op.execute("SELECT pg_sleep(1.1)")
+        op.execute("INSERT INTO hidden VALUES (1)")
+"""
+
+
+def test_what_a_step_has_committed_is_not_said_to_be_rolled_back(made):
+    step(made, COMMITS)
+    with made.superuser() as connection:
+        connection.execute(f"SET ROLE {made.role}")
+        connection.execute(FORGETS)
+    foreseen = {**NOTHING, "rows": [["public", "orders"], ["public", "hidden"]]}
+    ended = run(made, "downgrade", "base", foreseen=foreseen)
+    assert ended.outcome == command.FAILED
+    assert re.search(r"not foreseen: \d+ rows of public\.settings\. The revision commits by itself", ended.sentence)
+    assert rows(made, "SELECT count(*) FROM settings") == [(0,)]
 
 
 def test_what_was_foreseen_goes(made):

@@ -133,25 +133,126 @@ def downgrade():
 """
 
 
-def test_what_a_step_has_committed_stays_kept_however_often_it_is_tried(bare_server):
-    kept = "SELECT table_schema, table_name FROM information_schema.columns WHERE table_schema LIKE 'rollback_salvage_%' AND column_name = 'n'"
+def test_what_a_step_has_committed_before_it_failed_is_put_back_however_often_it_is_tried(bare_server):
     with world("in_part", bare_server) as made:
         filled(made, made.url("psycopg"))
         made.project.revision("d4", "c3", IN_PART)
         made.project.alembic("upgrade", "head")
         with made.superuser() as connection:
-            connection.execute("UPDATE orders SET n = v")
+            connection.execute("UPDATE orders SET n = v; COMMENT ON COLUMN orders.n IS 'by hand'")
+        before = made.content()
         for _ in range(2):
             answer = made.roll_back()
             assert answer.code != 0
+            assert "could not be taken back" in answer, answer.output
+            assert made.report()["outcome"] == "put_back", answer.output
+            is_as_before(made, before, answer)
+
+
+# Nothing of it can be put back.
+TABLE_IN_PART = IN_PART.replace('op.drop_column("orders", "n")', 'op.drop_table("refunds")').replace(
+    'op.add_column("orders", sa.Column("n", sa.Text))', "pass"
+)
+
+
+def test_what_has_no_place_any_more_stays_kept_and_nothing_starts(bare_server):
+    kept = "SELECT n.nspname, c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.relname ~ ' refunds$'"
+    with world("no_place", bare_server) as made:
+        filled(made, made.url("psycopg"))
+        made.project.revision("d4", "c3", TABLE_IN_PART)
+        made.project.alembic("upgrade", "head")
+        for _ in range(2):
+            answer = made.roll_back()
             assert made.report()["outcome"] == "incomplete", answer.output
-            assert "public.orders: n is gone, and kept in schema" in answer, answer.output
+            assert "table public.refunds is gone, and kept in schema" in answer, answer.output
             assert "is as it was" not in answer, answer.output
             assert made.runs() != "1.1.0", answer.output
             with made.superuser() as connection:
                 ((schema, table),) = connection.execute(kept).fetchall()
-                found = connection.execute(f'SELECT count(n) FROM "{schema}"."{table}"').fetchone()
-            assert found == (50,)
+                assert connection.execute(f'SELECT count(*) FROM "{schema}"."{table}"').fetchone() == (12,)
+
+
+def test_a_commit_of_what_nobody_foresaw_starts_nothing(bare_server):
+    with world("committed", bare_server) as made:
+        filled(made, made.url("psycopg"))
+        does = 'with op.get_context().autocommit_block():\n        op.execute("UPDATE orders SET v = lower(v)")'
+        made.project.revision("d4", "c3", REWRITES.replace('op.execute("UPDATE orders SET v = lower(v)")', does))
+        made.project.alembic("upgrade", "head")
+        with made.superuser() as connection:
+            connection.execute(TRIGGER.format(role=made.role))
+        answer = made.roll_back()
+        assert "12 rows of public.ledger. The revision commits by itself" in answer, answer.output
+        assert made.report()["outcome"] == "incomplete", answer.output
+        assert made.runs() is None
+
+
+def test_an_undo_whose_rows_come_back_to_no_place_leads_down_again(bare_server):
+    """Users work on with the old version; the next undo takes nothing of theirs for what the upgrade has made."""
+    with world("placeless", bare_server) as made:
+        filled(made, made.url("psycopg"))
+        with made.superuser() as connection:
+            connection.execute("CREATE DOMAIN by_hand AS text; ALTER TABLE refunds ADD COLUMN by_hand by_hand DEFAULT 'x'")
+        assert made.roll_back().code == 0
+        with made.superuser() as connection:
+            connection.execute("DROP DOMAIN by_hand")
+        old = public(made)
+        up = made.undo()
+        assert "by_hand has not come back with the upgrade" in up, up.output
+        assert made.report()["outcome"] == "put_back", up.output
+        assert made.runs() == "1.0.0", up.output
+        assert public(made) == old
+        with made.superuser() as connection:
+            connection.execute("UPDATE orders SET v = 'users' WHERE id = 7; DELETE FROM orders WHERE id = 8")
+            connection.execute("CREATE DOMAIN by_hand AS text")
+        up = made.undo()
+        assert up.code == 0, up.output
+        assert made.runs() == "1.1.0"
+        with made.superuser() as connection:
+            found = connection.execute("SELECT id, v, note FROM orders WHERE id IN (7, 8)").fetchall()
+            assert found == [(7, "users", "n7")]
+            assert connection.execute("SELECT count(by_hand) FROM refunds").fetchone() == (50,)
+
+
+def public(made: World) -> dict[str, Any]:
+    return {name: rows for name, rows in made.content()["tables"].items() if name.startswith("public.")}
+
+
+# Numbers that the way down sets back or drops, and what it does to no table.
+NUMBERS = """
+def upgrade():
+    op.execute("CREATE SEQUENCE invoices; CREATE SEQUENCE letters INCREMENT BY -1")
+    op.execute("ALTER TABLE orders ALTER COLUMN number ADD GENERATED BY DEFAULT AS IDENTITY")
+def downgrade():
+    op.execute("ALTER TABLE orders ALTER COLUMN number DROP IDENTITY")
+    op.execute("ALTER SEQUENCE letters RESTART; DROP SEQUENCE invoices, letters")
+"""
+
+
+def test_undone_it_gives_out_no_number_twice_and_has_what_was_made_by_hand(bare_server):
+    with world("numbers", bare_server) as made:
+        filled(made, made.url("psycopg"))
+        made.project.revision("d4", "c3", NUMBERS)
+        with made.superuser() as connection:
+            connection.execute("ALTER TABLE orders ADD COLUMN number integer NOT NULL DEFAULT 0; ALTER TABLE orders ALTER number DROP DEFAULT")
+        made.project.alembic("upgrade", "head")
+        with made.superuser() as connection:
+            connection.execute("SELECT setval('invoices', 4711), setval('letters', -12), setval('orders_number_seq', 88, false)")
+            connection.execute("CREATE INDEX by_hand ON refunds (id DESC); ALTER TABLE refunds ADD COLUMN by_hand text DEFAULT 'x'")
+            connection.execute("CREATE MATERIALIZED VIEW shares AS SELECT id, 100 / length(v) AS share FROM orders")
+        before = made.content()
+        # Of a revision that takes only numbers away, nothing but their positions is kept.
+        assert made.roll_back(revision="c3").code == 0
+        is_as_before(made, before, made.undo())
+        down = made.roll_back()
+        assert down.code == 0, down.output
+        with made.superuser() as connection:
+            connection.execute("UPDATE orders SET v = '' WHERE id = 3")
+        up = made.undo()
+        assert up.code == 0, up.output
+        assert "Materialized view public.shares is stale" in up, up.output
+        with made.superuser() as connection:
+            connection.execute("UPDATE orders SET v = '3' WHERE id = 3")
+        assert made.content() == before
 
 
 def test_tenants_that_are_not_alike_are_refused(bare_server):

@@ -266,6 +266,12 @@ def test_the_plan_promises_to_keep_what_can_be_kept(savable, said):
         ({"kind": "execute", "sql": "ALTER TABLE x ADD CONSTRAINT c CHECK (true)"}, False),
         ({"kind": "execute", "sql": "INSERT INTO x VALUES (1)"}, False),
         ({"kind": "drop_index"}, False),
+        ({"kind": "drop", "sql": "DROP SEQUENCE IF EXISTS s"}, True),
+        ({"kind": "execute", "sql": "alter sequence s restart with 7"}, True),
+        ({"kind": "execute", "sql": "SELECT pg_catalog.setval('s', 1)"}, True),
+        ({"kind": "alter_column", "sql": "ALTER TABLE x ALTER y DROP IDENTITY"}, True),
+        ({"kind": "alter_column", "sql": "ALTER TABLE x ALTER y SET GENERATED ALWAYS RESTART"}, True),
+        ({"kind": "alter_column", "sql": "ALTER TABLE x ALTER y SET GENERATED ALWAYS"}, False),
     ],
 )
 def test_a_downgrade_that_makes_places_for_writes_records_the_schema_before(changes, makes):

@@ -156,3 +156,10 @@ def test_a_version_without_release_point_is_a_target_of_the_application_alone(en
     assert targets.for_app(environment, ["1.1.0"], version="1.0.0").id == point().id
     with pytest.raises(RollbackError, match=r"There is no release point 0\.9\.0"):
         targets.for_app(environment, ["1.1.0"], release="0.9.0")
+
+
+def test_base_is_a_place_to_go_back_to_and_not_the_lack_of_one(environment):
+    with pytest.raises(RollbackError, match=r"No release point is at revision base.*-e version="):
+        targets.for_migration(environment, [], heads=[])
+    assert targets.for_migration(environment, [], heads=[], version="0.1.0").id == "revision:base"
+    assert targets.for_migration(environment, ["1.1.0"]).version == "1.0.0"

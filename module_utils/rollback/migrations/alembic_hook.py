@@ -20,6 +20,8 @@ import sys
 from typing import Any, Callable, Dict, Iterable, Iterator, List, Set, Tuple
 
 MARK = "rollback-session: "
+# What is said where nothing can be rolled back any more.
+COMMITTED = "The revision commits by itself, so that this is not rolled back, and only a backup has it."
 
 # No percent sign in any statement: pg8000 takes one for a parameter.
 _SESSION = """
@@ -48,7 +50,14 @@ SELECT json_build_array(c.oid::int8, n.nspname::text, c.relname::text,
 FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
 WHERE c.relkind IN ('r', 'p') AND c.relpersistence <> 't' AND n.nspname NOT IN ('pg_catalog', 'information_schema')
   AND pg_catalog.left(n.nspname, 17) <> 'rollback_salvage_'"""
-_WRITES = "SELECT json_build_array(relid::int8, n_tup_upd, n_tup_del)::text FROM pg_catalog.pg_stat_xact_user_tables"
+# What this transaction has written; and that with what any has since the server's statistics began, to which a commit adds it.
+_WRITES = """
+SELECT json_build_array(relid::int8, n_tup_upd, n_tup_del, n_tup_upd + pg_catalog.pg_stat_get_tuples_updated(relid),
+  n_tup_del + pg_catalog.pg_stat_get_tuples_deleted(relid))::text FROM pg_catalog.pg_stat_xact_user_tables"""
+# Older servers pass the numbers of a commit on half a second later.
+_COUNTS_AT_ONCE = 150000
+# A commit begins another transaction.
+_TRANSACTION = "SELECT transaction_timestamp()::text"
 
 
 class Refused(Exception):
@@ -109,6 +118,26 @@ class Foreseen:
         return {full, table.name} if self.first.get(table.name) == table.schema else {full}
 
 
+class Writes:
+    """Rows updated and deleted, by the OID of their table: `here` in this `transaction`, and in `all` transactions together.
+
+    `all` counts what other sessions write too, and is empty where the server is late with it.
+    """
+
+    def __init__(
+        self, transaction: str, here: Dict[int, Tuple[int, int]], together: Dict[int, Tuple[int, int]]
+    ) -> None:
+        self.transaction, self.here, self.all = transaction, here, together
+
+    def since(self, before: "Writes") -> Iterator[Tuple[int, int]]:
+        """OID and number of rows. Where something was committed in between, this transaction does not know of all of them."""
+        committed = self.transaction != before.transaction
+        now, then = (self.all, before.all) if committed and self.all else (self.here, before.here)
+        for oid, (updated, deleted) in now.items():
+            known = then.get(oid, (0, 0))
+            yield oid, max(updated - known[0], 0) + max(deleted - known[1], 0)
+
+
 class Session:
     """The connection on which env.py would migrate, below SQLAlchemy's own account of its transactions."""
 
@@ -158,8 +187,14 @@ class Session:
     def tables(self) -> Dict[int, Table]:
         return {table.oid: table for table in (Table(*json.loads(row)) for row in self.read(_TABLES))}
 
-    def writes(self) -> Dict[int, Tuple[int, int]]:
-        return {oid: (updated, deleted) for oid, updated, deleted in map(json.loads, self.read(_WRITES))}
+    def writes(self) -> "Writes":
+        rows = [json.loads(row) for row in self.read(_WRITES)]
+        at_once = int(self.read("SHOW server_version_num")[0]) >= _COUNTS_AT_ONCE
+        return Writes(
+            self.read(_TRANSACTION)[0],
+            {oid: (updated, deleted) for oid, updated, deleted, *_ in rows},
+            {oid: (updated, deleted) for oid, _, _, updated, deleted in rows} if at_once else {},
+        )
 
     def _autocommit(self) -> bool:
         """As the drivers say it; the isolation level that the server reports is another one."""
@@ -290,11 +325,13 @@ def _watched(migrate: Callable[..., Any], session: Session, foreseen: Foreseen) 
         tables, writes = session.tables(), session.writes()
         foreseen.look(tables)
         done = migrate(*args, **options)
+        now = session.writes()
         gone = list(unforeseen(tables, session.tables(), foreseen))
-        gone += list(unforeseen_writes(tables, writes, session.writes(), foreseen))
+        gone += list(unforeseen_writes(tables, now.since(writes), foreseen))
         if gone:
             more = " and more" if len(gone) > 5 else ""
-            raise Refused("It took away what was not foreseen: {}{}.".format(", ".join(gone[:5]), more))
+            kept = f" {COMMITTED}" if now.transaction != writes.transaction else ""
+            raise Refused("It took away what was not foreseen: {}{}.{}".format(", ".join(gone[:5]), more, kept))
         return done
 
     return run
@@ -316,15 +353,10 @@ def unforeseen(before: Dict[int, Table], after: Dict[int, Table], foreseen: Fore
 
 
 def unforeseen_writes(
-    tables: Dict[int, Table],
-    before: Dict[int, Tuple[int, int]],
-    after: Dict[int, Tuple[int, int]],
-    foreseen: Foreseen,
+    tables: Dict[int, Table], changes: Iterable[Tuple[int, int]], foreseen: Foreseen
 ) -> Iterator[str]:
-    """Rows updated or deleted in this transaction, in tables of before that the script does not write to."""
-    for oid, now in after.items():
-        then = before.get(oid, (0, 0))
-        changed = max(now[0] - then[0], 0) + max(now[1] - then[1], 0)
+    """Rows updated or deleted, by the OID of their table, in tables of before that the script does not write to."""
+    for oid, changed in changes:
         table = tables.get(oid)
         if changed and table and not any(map(foreseen.written, _with_parents(table, tables))):
             yield f"{changed} rows of {table.schema}.{table.name}"

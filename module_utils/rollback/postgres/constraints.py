@@ -52,6 +52,14 @@ WHERE i.indrelid = %(table)s AND (i.indisunique OR i.indisexclusion) AND NOT i.i
                 AND d.refobjid = i.indrelid AND a.attname = ANY(%(columns)s))
 ORDER BY i.indexrelid"""
 
+# Checks that rows may break which were there before them. Those of partitions and children follow their parent's.
+_NOT_VALID = """
+SELECT format('ALTER TABLE %%s DROP CONSTRAINT %%I', conrelid::regclass, conname),
+       format('ALTER TABLE %%s ADD CONSTRAINT %%I %%s', conrelid::regclass, conname, pg_get_constraintdef(oid)),
+       'COMMENT ON CONSTRAINT ' || quote_ident(conname) || ' ON ' || conrelid::regclass || ' IS '
+         || quote_literal(obj_description(oid, 'pg_constraint'))
+FROM pg_constraint WHERE contype = 'c' AND NOT convalidated AND coninhcount = 0 AND conrelid = ANY(%s::oid[]) ORDER BY conrelid, conname"""
+
 # Triggers and rules of a table and of its partitions that fire, and how to let them fire as they did. Names come quoted.
 _TRIGGERS = """
 WITH firing (of, what, name, enabled) AS (
@@ -76,6 +84,20 @@ def without_triggers(connection: "psycopg.Connection[Any]", tables: Iterable[int
         connection.execute(_NOTHING_PENDING)
     for _, enable in found:
         connection.execute(enable)
+
+
+@contextmanager
+def without_unvalidated(connection: "psycopg.Connection[Any]", tables: Iterable[int]) -> Iterator[None]:
+    """Let rows come back that were there before a check which was added as NOT VALID; it is NOT VALID again at the end."""
+    found = connection.execute(_NOT_VALID, [list(tables)]).fetchall()
+    for drop, *_ in found:
+        connection.execute(drop)
+    yield
+    if found:
+        connection.execute(_NOTHING_PENDING)
+    for _, *statements in found:
+        for statement in filter(None, statements):
+            connection.execute(statement)
 
 
 @contextmanager

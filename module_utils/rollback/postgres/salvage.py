@@ -6,13 +6,13 @@ Copies depend on nothing that the downgrade may drop: values of the database's o
 from __future__ import annotations
 
 import json
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, Collection, Dict, Iterator, List, Mapping, Optional, Sequence, Tuple
 
 from ansible.module_utils.rollback.errors import RollbackError
 from ansible.module_utils.rollback.migrations.operations import COLUMN, ROWS, TABLE, VALUES, Loss
-from ansible.module_utils.rollback.postgres import at_work, constraints, partitions, relation, since, writing_back
+from ansible.module_utils.rollback.postgres import attached, at_work, constraints, partitions, relation, sequences, since, writing_back
 from ansible.module_utils.rollback.postgres.copies import Copy, contents, hashed, told_of
 from ansible.module_utils.rollback.postgres.loss import why_not_savable
 from ansible.module_utils.rollback.postgres.relation import Relation
@@ -109,28 +109,46 @@ def save(
         for copy, one in zip(copies, wanted):
             if one.kind == TABLE and one.table.partitioned:
                 partitions.note(connection, schema, copy.name, one.table.oid)
+        attached.note(connection, schema, copies)
+        sequences.note(connection, schema)
         since.note_before(connection, schema)
     return [told_of(copy) for copy in copies]
 
 
-def bring_back(connection: "psycopg.Connection[Any]", schema: str) -> List[Dict[str, Any]]:
+@dataclass(frozen=True)
+class Back:
+    """What came back of each copy; `notes` are sentences about what hangs on the tables and could not be made again."""
+
+    copies: List[Dict[str, Any]]
+    notes: List[str]
+
+
+def bring_back(connection: "psycopg.Connection[Any]", schema: str) -> Back:
     """Bring back everything that `schema` keeps, in one transaction, and compare it with what was kept.
 
-    Tables become what they were. Columns come back to the rows that are still there; rows that are new keep what the
-    upgrade gave them. Deleted rows come back where their key is free. Returns for each copy `rows`, and `gone`: how many of
-    them no longer exist. Raises RollbackError, with nothing changed, where something cannot be brought back.
+    Tables become what they were, with what hung on them. Columns come back to the rows that are still there; rows that are new
+    keep what the upgrade gave them. Deleted rows come back where their key is free. Returns for each copy `rows`, and `gone`:
+    how many of them no longer exist. What was brought back already is not brought back again: since then it may have changed.
+    Raises RollbackError, with nothing changed, where something cannot be brought back.
     """
     with _transaction(connection):
-        copies = contents(connection, schema)
         connection.execute(since.SETTINGS)
-        targets = {copy.name: _target(connection, copy) for copy in copies}
+        done = _finished(connection, schema)
+        if done is not None:
+            return done
+        copies = contents(connection, schema)
+        notes = attached.make_columns(connection, schema)
+        targets = {copy.name: _target(connection, copy, notes) for copy in copies}
         ordered, circle = _in_order(connection, copies, targets)
         tables = {table.oid: table for table in targets.values()}
         whole = [(copy, targets[copy.name]) for copy in reversed(ordered) if copy.kind == TABLE]
         for copy, table in whole:
             partitions.make_again(connection, schema, copy.name, table.owner)
         beside = {(copy.schema, copy.table): copy.name for copy in circle.values()}
-        with constraints.without_triggers(connection, tables), constraints.deferred(connection, circle):
+        with ExitStack() as aside:
+            aside.enter_context(constraints.without_triggers(connection, tables))
+            aside.enter_context(constraints.without_unvalidated(connection, tables))
+            aside.enter_context(constraints.deferred(connection, circle))
             for copy, table in whole:  # they may have what has to be unique
                 writing_back.remove_others(connection, schema, copy, table)
             told = []
@@ -141,9 +159,47 @@ def bring_back(connection: "psycopg.Connection[Any]", schema: str) -> List[Dict[
                 told.append(writing_back.bring_back(connection, schema, copy, targets[copy.name], beside=beside))
             for copy, table in whole:  # what referred to them may refer to others now
                 writing_back.remove_others(connection, schema, copy, table, again=True)
-        for (view,) in connection.execute(_MATERIALIZED, [list(tables)]).fetchall():
-            connection.execute(f"REFRESH MATERIALIZED VIEW {view}")  # the name comes quoted from regclass
-    return told
+        notes += attached.make_rest(connection, schema)
+        notes += sequences.bring_forward(connection, schema)
+        notes += _refresh(connection, list(tables))
+        back = Back(told, notes)
+        connection.execute(sql.SQL("CREATE TABLE {} (result jsonb)").format(sql.Identifier(schema, "finished")))
+        connection.execute(
+            sql.SQL("INSERT INTO {} VALUES (%s)").format(sql.Identifier(schema, "finished")), [json.dumps(asdict(back))]
+        )
+    return back
+
+
+def is_finished(connection: "psycopg.Connection[Any]", schema: str) -> Optional[bool]:
+    """Whether everything that `schema` keeps has been brought back; None where there is no such schema."""
+    if not _exists(connection, schema):
+        return None
+    return _finished(connection, schema) is not None
+
+
+def _finished(connection: "psycopg.Connection[Any]", schema: str) -> Optional[Back]:
+    table = sql.Identifier(schema, "finished")
+    if connection.execute("SELECT to_regclass(%s)", [table.as_string(connection)]).fetchone() == (None,):
+        return None
+    (result,) = connection.execute(sql.SQL("SELECT result FROM {}").format(table)).fetchone() or ({},)
+    return Back(**result)
+
+
+def _refresh(connection: "psycopg.Connection[Any]", tables: Sequence[int]) -> List[str]:
+    """Fill the materialized views that read these tables; return sentences about those that stay as the upgrade has filled them."""
+    notes = []
+    for (view,) in connection.execute(_MATERIALIZED, [tables]).fetchall():
+        try:
+            with connection.transaction():
+                connection.execute(f"REFRESH MATERIALIZED VIEW {view}")  # the name comes quoted from regclass
+        except pg_errors.LockNotAvailable:
+            raise
+        except pg_errors.Error as error:  # its query is the application's, and fails as it does there
+            if connection.closed:
+                raise
+            why = (str(error).splitlines() or [""])[0].rstrip(".")
+            notes.append(f"Materialized view {view} is stale: it could not be refreshed ({why}).")
+    return notes
 
 
 def bring_back_early(
@@ -211,9 +267,21 @@ def _is_its_place(copy: Copy, table: Relation, survived: Collection[int]) -> boo
     return table.oid not in survived if copy.kind == TABLE else table.oid == copy.oid
 
 
+def put_back(connection: "psycopg.Connection[Any]", schema: str) -> None:
+    """Bring back what a revision has taken away in part, or what was not brought back once it was applied again.
+
+    Raises RollbackError, with nothing changed, where `schema` keeps something that has no place.
+    """
+    if not _exists(connection, schema) or not taken_in_part(connection, schema):
+        return
+    with suppress(RollbackError, *_DOES_NOT_FIT):
+        bring_back(connection, schema)
+    refuse_to_drop(connection, schema)
+
+
 def refuse_to_drop(connection: "psycopg.Connection[Any]", schema: str) -> None:
     """Raise RollbackError if `schema` is there and keeps something that is nowhere else as it was."""
-    if connection.execute("SELECT 1 FROM pg_namespace WHERE nspname = %s", [schema]).fetchone() is None:
+    if not _exists(connection, schema):
         return
     gone = taken_in_part(connection, schema)
     if gone:
@@ -221,6 +289,10 @@ def refuse_to_drop(connection: "psycopg.Connection[Any]", schema: str) -> None:
             f"A revision was taken back in part, outside of a transaction: {listed(gone)} is gone, and kept in schema {schema}.",
             "Finish or undo that revision by hand, with what the schema has, and rename the schema; then run the same command again.",
         )
+
+
+def _exists(connection: "psycopg.Connection[Any]", schema: str) -> bool:
+    return connection.execute("SELECT 1 FROM pg_namespace WHERE nspname = %s", [schema]).fetchone() is not None
 
 
 def taken_in_part(connection: "psycopg.Connection[Any]", schema: str) -> List[str]:
@@ -257,6 +329,7 @@ def begin_again(connection: "psycopg.Connection[Any]", schema: str) -> None:
     """Forget what came back on an earlier way up that led down again; the next one does it the other way."""
     contents = sql.Identifier(schema, "contents")
     with connection.transaction():
+        connection.execute(sql.SQL("DROP TABLE IF EXISTS {}").format(sql.Identifier(schema, "finished")))
         # What an older version of this tool has kept has no such columns.
         connection.execute(
             sql.SQL(
@@ -273,8 +346,7 @@ def begin_again(connection: "psycopg.Connection[Any]", schema: str) -> None:
 
 def drop(connection: "psycopg.Connection[Any]", schema: str) -> bool:
     """Remove the schema with all it keeps; False where there is none. Raises RollbackError where it is not one of ours."""
-    found = connection.execute("SELECT 1 FROM pg_namespace WHERE nspname = %s", [schema]).fetchone()
-    if not found:
+    if not _exists(connection, schema):
         return False
     ours = connection.execute("SELECT to_regclass(%s)", [sql.Identifier(schema, "contents").as_string(connection)])
     if not schema.startswith("rollback_salvage_") or ours.fetchone() == (None,):
@@ -404,14 +476,14 @@ def _is_early(connection: "psycopg.Connection[Any]", schema: str) -> bool:
     return connection.execute(query).fetchone() != (False,)
 
 
-def _target(connection: "psycopg.Connection[Any]", copy: Copy) -> Relation:
+def _target(connection: "psycopg.Connection[Any]", copy: Copy, notes: Sequence[str]) -> Relation:
     table = relation.find(connection, copy.schema, copy.table)
     missing = [name for name in copy.columns if table is not None and name not in table.columns]
     if table is None or missing:
         what = f"{copy.full_name}: {listed(missing)}" if missing else f"Table {copy.full_name}"
         raise RollbackError(
             f"{what} has not come back with the upgrade, so what was kept of it has no place.",
-            "It is still in its schema.",
+            " ".join([*notes, "It is still in its schema."]),
         )
     return table
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Callable, Dict, List, Mapping, Optional, 
 
 from ansible.module_utils.rollback.errors import RollbackError
 from ansible.module_utils.rollback.migrations.operations import ROWS, TABLE
-from ansible.module_utils.rollback.postgres import constraints, since
+from ansible.module_utils.rollback.postgres import constraints, sequences, since
 from ansible.module_utils.rollback.postgres.copies import Copy, as_kept, hashed, told_of
 from ansible.module_utils.rollback.postgres.relation import Relation
 from ansible.module_utils.rollback.words import listed
@@ -37,11 +37,6 @@ FROM pg_constraint k JOIN pg_class r ON r.oid = k.conrelid JOIN pg_namespace n O
      LATERAL (SELECT cardinality(k.conkey) - coalesce(to_jsonb(k) ->> 'conperiod', 'false')::boolean::integer) AS width (plain)
 WHERE k.contype = 'f' AND k.confrelid = %s
   AND NOT EXISTS (SELECT FROM pg_constraint c WHERE c.oid = k.conparentid AND c.confrelid = k.confrelid)"""
-
-# By how much a sequence goes on, and how far the one and the other position are.
-_POSITIONS = """
-SELECT seqincrement, %(kept)s - CASE WHEN %(kept_called)s THEN 0 ELSE seqincrement END,
-       %(now)s - CASE WHEN %(now_called)s THEN 0 ELSE seqincrement END FROM pg_sequence WHERE seqrelid = %(sequence)s::regclass"""
 
 # Parts of a copy up to this many rows may change their unique values with each other: unique indexes are built anew for it.
 _FEW = 10_000
@@ -265,12 +260,7 @@ def _sequence(connection: "psycopg.Connection[Any]", table: Relation, column: st
     (sequence,) = connection.execute("SELECT pg_get_serial_sequence(%s, %s)", [name, column]).fetchone() or (None,)
     if sequence is None:
         return
-    now = connection.execute(f"SELECT last_value, is_called FROM {sequence}").fetchone()  # noqa: S608 - comes quoted
-    assert now is not None  # noqa: S101 - a sequence has one row
-    positions = {"kept": last, "kept_called": called, "now": now[0], "now_called": now[1], "sequence": sequence}
-    step, kept, here = connection.execute(_POSITIONS, positions).fetchone() or (1, 0, 0)
-    if (kept - here) * step > 0:
-        connection.execute("SELECT setval(%s, %s, %s)", [sequence, last, called])
+    sequences.forward(connection, sequence, last, called)
 
 
 def _grants(connection: "psycopg.Connection[Any]", copy: Copy, table: Relation) -> None:
