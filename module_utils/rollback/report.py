@@ -64,6 +64,7 @@ def build(record: Mapping[str, Any], notes: Mapping[str, Any]) -> Dict[str, Any]
         "set_aside_as": kept_as,
         "set_aside_holds": _holds(plan),
         "written_since": _written_since(by_name.get("bring_back", {}).get("data", {})),
+        "not_made_again": list(by_name.get("bring_back", {}).get("data", {}).get("notes", [])),
         "went_back": counted.get("tables", plan["forecast"]),
         "taken_away": [] if concluded["outcome"] == outcome.PUT_BACK else _taken_away(plan),
         "went_back_counted": "after the last session had ended" if "tables" in counted else "for the plan",
@@ -117,7 +118,7 @@ def _holds(plan: Mapping[str, Any]) -> str:
 
 
 def _written_since(back: Mapping[str, Any]) -> List[str]:
-    """Sentences about what users wrote between a downgrade and its undo, and about what could not be made again."""
+    """Sentences about what users wrote between a downgrade and its undo."""
     said = []
     if back.get("conflicts"):
         values = amount(back["conflicts"], "value or row", "values and rows")
@@ -129,7 +130,7 @@ def _written_since(back: Mapping[str, Any]) -> List[str]:
         )
     if said and back.get("conflicts_file"):
         said.append(f"Both sides are in {back['conflicts_file']}.")
-    return [*said, *back.get("notes", [])]
+    return said
 
 
 def _rows_before(plan: Mapping[str, Any]) -> Optional[int]:

@@ -35,7 +35,7 @@ class Database:
 
     def bring_back(self):
         with self.operator() as connection:
-            return salvage.bring_back(connection, SCHEMA)
+            return salvage.bring_back(connection, SCHEMA).copies
 
     def forget(self):
         with self.operator() as connection:

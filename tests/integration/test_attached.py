@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from down_and_up import NAME, SCHEMA
+from down_and_up import SCHEMA
+from servers import OWNER
 
 from ansible.module_utils.rollback.migrations.operations import COLUMN, TABLE, Loss
 from ansible.module_utils.rollback.postgres import attached, salvage, since
@@ -87,3 +88,110 @@ def test_what_was_made_by_hand_is_made_again(database, by_hand):
     assert after[1] == before[1]
     for table, was in zip(after[0], before[0], strict=True):
         assert [one for one in was if one not in table] == [one for one in table if one not in was] == []
+
+
+def test_what_hung_on_partitions_comes_back(database):
+    """The upgrade makes one of them, a scheduled job made the other."""
+    up = "CREATE TABLE log (id integer, day date, PRIMARY KEY (id, day)) PARTITION BY RANGE (day);"
+    up += " CREATE TABLE log_1 PARTITION OF log FOR VALUES FROM ('2026-01-01') TO ('2026-02-01')"
+    database.owner(
+        up,
+        "CREATE TABLE log_2 PARTITION OF log FOR VALUES FROM ('2026-02-01') TO ('2026-03-01')",
+        "INSERT INTO log VALUES (1, '2026-01-05'), (2, '2026-02-05')",
+        "CREATE INDEX on_all ON log (day); CREATE INDEX on_one ON log_2 (id) WHERE id > 1; COMMENT ON TABLE log_1 IS 'one'",
+        "ALTER TABLE log_2 SET (fillfactor = 50)",
+    )
+
+    def described():
+        with database.operator() as connection:
+            connection.execute(since.SETTINGS.replace("LOCAL ", ""))
+            query = "SELECT oid::bigint FROM pg_class WHERE relname ~ '^log(_.)?$' ORDER BY relname"
+            return [attached._of(connection, oid) for (oid,) in connection.execute(query).fetchall()]
+
+    before = described()
+    database.down([Loss(TABLE, "public", "log")], "DROP TABLE log")
+    database.up(up)
+    assert described() == before
+    assert database.rows("SELECT count(*) FROM log_2") == [(1,)]
+
+
+def test_what_cannot_be_made_again_is_named_with_its_statement(database):
+    database.owner(*BEFORE)
+    database.owner(
+        "CREATE FUNCTION gone(text) RETURNS text IMMUTABLE LANGUAGE sql AS 'SELECT $1'",
+        "CREATE INDEX by_hand ON refunds (gone(code))",
+        "CREATE VIEW reading AS SELECT note FROM orders",
+    )
+    database.down(LOSSES, f"{DOWN}; DROP FUNCTION gone")
+    with database.operator() as connection:
+        since.note_now(connection, SCHEMA)
+    database.owner(UP)
+    with database.operator() as connection:
+        notes = salvage.bring_back(connection, SCHEMA).notes
+        assert salvage.bring_back(connection, SCHEMA).notes == notes
+    assert len(notes) == 2
+    assert "public.refunds had the index by_hand, which could not be made again (function public.gone(text) does not exist" in notes[0]
+    assert "CREATE INDEX by_hand ON public.refunds USING btree (public.gone(code));" in notes[0]
+    assert notes[1].startswith("public.orders had the view public.reading, which is not made again by itself: CREATE VIEW")
+
+
+def test_what_is_made_again_calls_functions_with_the_rights_of_the_owner(database):
+    """The application's owner may have written them for whoever comes with more rights."""
+    database.owner(*BEFORE)
+    database.owner(
+        "CREATE TABLE callers (name text)",
+        "CREATE FUNCTION calls(text) RETURNS boolean LANGUAGE plpgsql AS"
+        " 'BEGIN INSERT INTO public.callers VALUES (current_user); RETURN true; END'",
+        "ALTER TABLE refunds ADD CONSTRAINT by_hand CHECK (calls(code))",
+        "TRUNCATE callers",
+    )
+    database.down(LOSSES, DOWN)
+    with database.operator() as connection:
+        since.note_now(connection, SCHEMA)
+    database.owner(UP)
+    with database.operator() as connection:
+        assert salvage.bring_back(connection, SCHEMA).notes == []
+    assert database.rows("SELECT DISTINCT name FROM callers") == [(OWNER,)]
+
+
+def test_what_users_write_after_an_undo_is_not_brought_back_once_more(database):
+    database.owner(*BEFORE)
+    database.down(LOSSES, DOWN)
+    with database.operator() as connection:
+        since.note_now(connection, SCHEMA)
+    database.owner(UP)
+    with database.operator() as connection:
+        salvage.bring_back(connection, SCHEMA)
+    database.owner("DELETE FROM refunds WHERE id = 1", "UPDATE orders SET note = 'users' WHERE id = 2")
+    with database.operator() as connection:
+        assert salvage.is_finished(connection, SCHEMA)
+        salvage.bring_back(connection, SCHEMA)
+    assert database.rows("SELECT count(*) FROM refunds") == [(4,)]
+    assert database.rows("SELECT note FROM orders WHERE id = 2") == [("users",)]
+
+
+@pytest.mark.parametrize("increment", [1, -1, 3])
+def test_sequences_go_on_where_they_were_and_never_back(database, increment):
+    names = ["restarted", "made_anew", "further", "unused"]
+    up = f"CREATE SEQUENCE made_anew INCREMENT {increment}"
+    for name in ("restarted", "further", "unused"):
+        database.owner(f"CREATE SEQUENCE {name} INCREMENT {increment}")
+    database.owner(up, *(f"SELECT nextval('{name}') FROM generate_series(1, 5)" for name in names[:3]))
+    database.down([], "ALTER SEQUENCE restarted RESTART", "DROP SEQUENCE made_anew")
+    database.owner("SELECT nextval('further')", "SELECT nextval('unused')")
+    database.up(up)
+    positions = [database.rows(f"SELECT nextval('{name}')")[0][0] for name in names]
+    first = -1 if increment < 0 else 1
+    assert positions == [first + increment * turns for turns in (5, 5, 6, 1)]
+
+
+def test_rows_that_a_check_would_refuse_come_back_where_it_was_never_validated(database):
+    up = "CREATE TABLE refunds (id integer PRIMARY KEY, code text)"
+    check = "ALTER TABLE refunds ADD CONSTRAINT short CHECK (length(code) < 3) NOT VALID"
+    database.owner(up, "INSERT INTO refunds VALUES (1, 'long'), (2, 'ab')", check)
+    query = "SELECT conname, convalidated, pg_get_constraintdef(oid) FROM pg_constraint WHERE contype = 'c'"
+    before = database.rows(query)
+    database.down([Loss(TABLE, "public", "refunds")], "DROP TABLE refunds")
+    assert database.up(up, check) == []
+    assert database.rows("SELECT * FROM refunds ORDER BY 1") == [(1, "long"), (2, "ab")]
+    assert database.rows(query) == before

@@ -133,7 +133,12 @@ BODIES = {
     "SQLite's way": ('op.drop_table("_alembic_tmp_t")', "safe", []),
     # Data.
     "update": ("op.execute(\"UPDATE t SET c = 'x'\")", "lossy", ["values t.c"]),
-    "update of nulls": ("op.execute(\"UPDATE t SET c = 'x' WHERE c IS NULL\")", "safe", []),
+    "update of nulls": ("op.execute(\"UPDATE t SET c = 'x' WHERE c IS NULL\")", "lossy", ["values t.c"]),
+    "update of nulls that it added": (
+        'op.add_column("t", sa.Column("c", sa.Text))\nop.execute("UPDATE t SET c = 1 WHERE c IS NULL")',
+        "safe",
+        [],
+    ),
     "update of what it added": (
         'op.add_column("t", sa.Column("c", sa.Text))\nop.execute("UPDATE t SET c = 1")',
         "safe",
@@ -149,8 +154,8 @@ BODIES = {
     ),
     "a built update of nulls": (
         't = sa.table("t", sa.column("c"))\nop.execute(sa.update(t).where(t.c.c.is_(None)).values({"c": "b"}))',
-        "safe",
-        [],
+        "lossy",
+        ["values t.c"],
     ),
     "a built delete": ('t = sa.table("t")\nop.execute(sa.delete(t))', "lossy", ["rows t"]),
     "a query only read": (

@@ -146,6 +146,7 @@ def test_a_schema_that_was_made_again_after_it_was_dropped_is_named(run):
 @pytest.mark.parametrize("dropped", [True, False])
 def test_an_undo_names_the_schema_only_where_something_did_not_come_back(run, dropped):
     back = {"conflicts": 0, "dropped": 0} if dropped else {"conflicts": 2, "dropped": 1, "conflicts_file": "/r/c.jsonl"}
+    back["notes"] = ["Materialized view v is stale."]
     done = [("began", "bring_back", {}), ("done", "bring_back", back)]
     done += [("began", "drop_salvage", {}), ("done", "drop_salvage", {})] if dropped else []
     done += [("began", "start", {}), ("done", "start", {}), ("noted", "look", {"swapped": True})]
@@ -158,3 +159,4 @@ def test_an_undo_names_the_schema_only_where_something_did_not_come_back(run, dr
         "Both sides are in /r/c.jsonl.",
     ]
     assert facts["written_since"] == ([] if dropped else said)
+    assert facts["not_made_again"] == back["notes"]

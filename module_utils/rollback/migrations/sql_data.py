@@ -31,9 +31,10 @@ _VOLATILE = ("clock_timestamp", "gen_random", "nextval", "random", "timeofday", 
 
 
 def update(statement: Statement) -> Iterator[Operation]:
-    """Loses what it overwrites. Filling what is null, or a column of the migration's own, overwrites nothing."""
+    """Loses what it overwrites, and where nulls were that it fills. Filling a column of the migration's own overwrites nothing."""
     node = statement.node
     table, columns = key_of(node.relation), []
+    nulls = []
     names = [target.name for target in node.targetList]
     if names == [_VERSION_COLUMN] and _is_bookkeeping(statement):
         yield _bookkeeping(statement)
@@ -41,6 +42,7 @@ def update(statement: Statement) -> Iterator[Operation]:
     yield from calls(statement)
     for target in node.targetList:
         if _keeps(node.relation, target.val, target.name, node.whereClause):
+            nulls += [] if _is_of(node.relation, target.val, target.name) else [target.name]
             continue
         home = statement.schema.names.column_home(table, target.name)
         if home is None or home == (table, target.name):
@@ -50,6 +52,11 @@ def update(statement: Statement) -> Iterator[Operation]:
         _note_copy(statement, table, target, node.whereClause)
         statement.schema.hollow.discard((table, target.name))
     where = "" if node.whereClause is None else " where a condition holds"
+    if nulls:
+        reason = f"Fills {listed(nulls)} of {said(node.relation)}, after which only a copy shows where nulls were."
+        yield statement.loses("update", loss_of(VALUES, node.relation, nulls), reason, ROW_EXCLUSIVE)
+    if nulls and not columns:
+        return
     if not columns:
         reason = (
             f"Fills {listed(names)} of {said(node.relation)} and overwrites nothing that is not null or has a copy."

@@ -83,6 +83,9 @@ UNION ALL SELECT 3, 'index', index_name, columns, replace(pg_get_indexdef(indexr
        CASE index_kind WHEN 'I' THEN replace(pg_get_indexdef(indexrelid), ' ON ONLY ', ' ON ') ELSE pg_get_indexdef(indexrelid) END, true
   FROM i WHERE NOT EXISTS (SELECT FROM pg_constraint c WHERE c.conindid = indexrelid AND c.contype IN ('p', 'u', 'x'))
    AND NOT EXISTS (SELECT FROM pg_inherits h WHERE h.inhrelid = indexrelid)
+UNION ALL SELECT 4, 'tablespace of index', index_name, columns, index_name || ' ' || spcname,
+       format('ALTER INDEX %%s SET TABLESPACE %%I', indexrelid::regclass, spcname), false
+  FROM i JOIN pg_class c ON c.oid = indexrelid JOIN pg_tablespace z ON z.oid = c.reltablespace
 UNION ALL SELECT 4, 'order of index', index_name, columns, index_name, format('ALTER TABLE %%s CLUSTER ON %%I', full_name, index_name), true
   FROM t, i WHERE indisclustered
 UNION ALL SELECT 4, 'replica identity', CASE relreplident WHEN 'f' THEN 'FULL' ELSE 'NOTHING' END, '{}', relreplident::text,

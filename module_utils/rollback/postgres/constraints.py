@@ -161,7 +161,10 @@ def _not_unique(connection: "psycopg.Connection[Any]", table: int, columns: Sequ
     yield
     if found:
         connection.execute(_NOTHING_PENDING)
+    (usual,) = connection.execute("SHOW default_tablespace").fetchone() or ("",)
     for _, make, tablespace, *said in found:
         connection.execute("SELECT set_config('default_tablespace', %s, true)", [tablespace])
         for statement in filter(None, (make, *said)):
             connection.execute(statement)
+    if found:
+        connection.execute("SELECT set_config('default_tablespace', %s, true)", [usual])
