@@ -6,7 +6,7 @@ from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
 
 from ansible.module_utils.rollback import migration_lines, outcome
 from ansible.module_utils.rollback.plan import rows_said
-from ansible.module_utils.rollback.words import amount, duration
+from ansible.module_utils.rollback.words import amount, duration, listed
 
 METHOD_NAMES = {
     "app": "Application Rollback",
@@ -128,6 +128,10 @@ def _written_since(back: Mapping[str, Any]) -> List[str]:
         said.append(
             f"{rows} that users wrote since had a place only in the older schema; the salvage schema keeps them."
         )
+    for copy in back.get("copies", []):
+        if copy["gone"] and copy["columns"]:
+            rows = f"{amount(copy['gone'], 'row')} of {copy['schema']}.{copy['table']}"
+            said.append(f"Of {rows} that users deleted since, the salvage schema keeps {listed(copy['columns'])}.")
     if said and back.get("conflicts_file"):
         said.append(f"Both sides are in {back['conflicts_file']}.")
     return said

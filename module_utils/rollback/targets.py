@@ -102,7 +102,8 @@ def for_migration(
 ) -> ReleasePoint:
     """The release point that `method=migration` goes back to: the named one, else one of schema `heads`, else the previous one.
 
-    No heads are those of a database without any revision, which Alembic calls base. Where no release point has these `heads`, `version` says which version of the application fits them. Raises RollbackError.
+    No heads are those of a database without any revision, which Alembic calls base. Where no release point has these `heads`, `version`
+    says which version of the application fits them. Raises RollbackError.
     """
     points = ledger.read(environment_directory)
     if release:

@@ -191,7 +191,9 @@ def test_an_undo_whose_rows_come_back_to_no_place_leads_down_again(bare_server):
     with world("placeless", bare_server) as made:
         filled(made, made.url("psycopg"))
         with made.superuser() as connection:
-            connection.execute("CREATE DOMAIN by_hand AS text; ALTER TABLE refunds ADD COLUMN by_hand by_hand DEFAULT 'x'")
+            connection.execute(
+                "CREATE DOMAIN by_hand AS text; ALTER TABLE refunds ADD COLUMN by_hand by_hand DEFAULT 'x'"
+            )
         assert made.roll_back().code == 0
         with made.superuser() as connection:
             connection.execute("DROP DOMAIN by_hand")
@@ -233,11 +235,17 @@ def test_undone_it_gives_out_no_number_twice_and_has_what_was_made_by_hand(bare_
         filled(made, made.url("psycopg"))
         made.project.revision("d4", "c3", NUMBERS)
         with made.superuser() as connection:
-            connection.execute("ALTER TABLE orders ADD COLUMN number integer NOT NULL DEFAULT 0; ALTER TABLE orders ALTER number DROP DEFAULT")
+            connection.execute(
+                "ALTER TABLE orders ADD COLUMN number integer NOT NULL DEFAULT 0; ALTER TABLE orders ALTER number DROP DEFAULT"
+            )
         made.project.alembic("upgrade", "head")
         with made.superuser() as connection:
-            connection.execute("SELECT setval('invoices', 4711), setval('letters', -12), setval('orders_number_seq', 88, false)")
-            connection.execute("CREATE INDEX by_hand ON refunds (id DESC); ALTER TABLE refunds ADD COLUMN by_hand text DEFAULT 'x'")
+            connection.execute(
+                "SELECT setval('invoices', 4711), setval('letters', -12), setval('orders_number_seq', 88, false)"
+            )
+            connection.execute(
+                "CREATE INDEX by_hand ON refunds (id DESC); ALTER TABLE refunds ADD COLUMN by_hand text DEFAULT 'x'"
+            )
             connection.execute("CREATE MATERIALIZED VIEW shares AS SELECT id, 100 / length(v) AS share FROM orders")
         before = made.content()
         # Of a revision that takes only numbers away, nothing but their positions is kept.

@@ -147,6 +147,7 @@ def test_a_schema_that_was_made_again_after_it_was_dropped_is_named(run):
 def test_an_undo_names_the_schema_only_where_something_did_not_come_back(run, dropped):
     back = {"conflicts": 0, "dropped": 0} if dropped else {"conflicts": 2, "dropped": 1, "conflicts_file": "/r/c.jsonl"}
     back["notes"] = ["Materialized view v is stale."]
+    back["copies"] = [{"schema": "public", "table": "t", "columns": ["c"], "gone": 0 if dropped else 3}]
     done = [("began", "bring_back", {}), ("done", "bring_back", back)]
     done += [("began", "drop_salvage", {}), ("done", "drop_salvage", {})] if dropped else []
     done += [("began", "start", {}), ("done", "start", {}), ("noted", "look", {"swapped": True})]
@@ -156,6 +157,7 @@ def test_an_undo_names_the_schema_only_where_something_did_not_come_back(run, dr
     said = [
         "2 values and rows that users wrote or deleted since the downgrade stayed as they left them.",
         "1 row that users wrote since had a place only in the older schema; the salvage schema keeps them.",
+        "Of 3 rows of public.t that users deleted since, the salvage schema keeps c.",
         "Both sides are in /r/c.jsonl.",
     ]
     assert facts["written_since"] == ([] if dropped else said)

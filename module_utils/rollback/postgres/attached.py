@@ -177,25 +177,25 @@ def note(connection: "psycopg.Connection[Any]", schema: str, copies: Sequence[Co
 
 def make_columns(connection: "psycopg.Connection[Any]", schema: str) -> List[str]:
     """Add those columns that the upgrade has not made, without values yet; return sentences about those that could not be."""
-    return list(_make(connection, schema, "phase = %s"))
+    return list(_make(connection, schema, columns=True))
 
 
 def make_rest(connection: "psycopg.Connection[Any]", schema: str) -> List[str]:
     """Make whatever else is missing, once the rows are back; return sentences about what could not be made."""
-    return list(_make(connection, schema, "phase > %s"))
+    return list(_make(connection, schema, columns=False))
 
 
-def _make(connection: "psycopg.Connection[Any]", schema: str, which: str) -> Iterator[str]:
-    table = sql.Identifier(schema, "attached").as_string(connection)
-    if connection.execute("SELECT to_regclass(%s)", [table]).fetchone() == (None,):
+def _make(connection: "psycopg.Connection[Any]", schema: str, columns: bool) -> Iterator[str]:
+    table = sql.Identifier(schema, "attached")
+    if connection.execute("SELECT to_regclass(%s)", [table.as_string(connection)]).fetchone() == (None,):
         return  # an older version of this tool recorded nothing
-    query = (
+    query = sql.SQL(
         "SELECT to_regclass(format('%%I.%%I', of_schema, of_table))::oid::bigint, of_schema, of_table, kind, name, definition,"
-        f" statement, as_owner FROM {table} WHERE {which} ORDER BY phase, copy, number"  # noqa: S608 - quoted by psycopg
-    )
+        " statement, as_owner FROM {} WHERE (phase = %s) = %s ORDER BY phase, copy, number"
+    ).format(table)
     there: Dict[int, Set[Tuple[str, str]]] = {}
     for oid, of_schema, of_table, kind, name, definition, statement, as_owner in connection.execute(
-        query, [_COLUMNS_FIRST]
+        query, [_COLUMNS_FIRST, columns]
     ).fetchall():
         if oid is None:
             continue
@@ -222,7 +222,7 @@ def _execute(connection: "psycopg.Connection[Any]", oid: int, statement: str, as
                     "SELECT pg_get_userbyid(relowner) FROM pg_class WHERE oid = %s", [oid]
                 ).fetchone() or ("",)
                 connection.execute(sql.SQL("SET LOCAL ROLE {}").format(sql.Identifier(owner)))
-            connection.execute(statement)  # type: ignore[arg-type] # the catalogue's own words
+            connection.execute(statement)
             if as_owner:
                 connection.execute("RESET ROLE")
     except pg_errors.LockNotAvailable:
@@ -235,4 +235,4 @@ def _execute(connection: "psycopg.Connection[Any]", oid: int, statement: str, as
 
 
 def _of(connection: "psycopg.Connection[Any]", oid: int) -> List[Attached]:
-    return connection.execute(_ATTACHED, {"table": oid}).fetchall()  # type: ignore[return-value]
+    return connection.execute(_ATTACHED, {"table": oid}).fetchall()

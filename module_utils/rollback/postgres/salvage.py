@@ -12,7 +12,16 @@ from typing import TYPE_CHECKING, Any, Collection, Dict, Iterator, List, Mapping
 
 from ansible.module_utils.rollback.errors import RollbackError
 from ansible.module_utils.rollback.migrations.operations import COLUMN, ROWS, TABLE, VALUES, Loss
-from ansible.module_utils.rollback.postgres import attached, at_work, constraints, partitions, relation, sequences, since, writing_back
+from ansible.module_utils.rollback.postgres import (
+    at_work,
+    attached,
+    constraints,
+    partitions,
+    relation,
+    sequences,
+    since,
+    writing_back,
+)
 from ansible.module_utils.rollback.postgres.copies import Copy, contents, hashed, told_of
 from ansible.module_utils.rollback.postgres.loss import why_not_savable
 from ansible.module_utils.rollback.postgres.relation import Relation

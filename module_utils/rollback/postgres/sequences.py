@@ -47,11 +47,13 @@ def note(connection: "psycopg.Connection[Any]", schema: str) -> None:
 
 def bring_forward(connection: "psycopg.Connection[Any]", schema: str) -> List[str]:
     """Take every sequence to its recorded position; return sentences about those that could not be."""
-    table = sql.Identifier(schema, "positions").as_string(connection)
-    if connection.execute("SELECT to_regclass(%s)", [table]).fetchone() == (None,):
+    table = sql.Identifier(schema, "positions")
+    if connection.execute("SELECT to_regclass(%s)", [table.as_string(connection)]).fetchone() == (None,):
         return []  # an older version of this tool recorded none
     left = []
-    there = f"SELECT oid, schema, name, last, called FROM {table} WHERE to_regclass(format('%%I.%%I', schema, name)) IS NOT NULL"  # noqa: S608 - quoted by psycopg
+    there = sql.SQL(
+        "SELECT oid, schema, name, last, called FROM {} WHERE to_regclass(format('%%I.%%I', schema, name)) IS NOT NULL"
+    ).format(table)
     for oid, of_schema, name, last, called in connection.execute(there, []).fetchall():
         sequence = sql.Identifier(of_schema, name).as_string(connection)
         try:
