@@ -29,6 +29,7 @@ DEATHS_ON_THE_WAY_BACK = [
     [("opened", ""), ("began", "stop"), ("began", f"up {MIDDLE}"), ("done", f"up {MIDDLE}")],
     [("began", f"up {PHONES}"), ("done", f"up {PHONES}"), ("began", f"up {NEWEST}"), ("done", f"up {NEWEST}")],
     [("began", "bring_back"), ("began", "drop_salvage"), ("began", "start"), ("began", "verify")],
+    [("done", "bring_back"), ("done", "drop_salvage")],
 ]
 
 
