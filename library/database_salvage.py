@@ -38,10 +38,12 @@ options:
         What has been brought back once is not brought back again.
       - V(finished) says in RV(finished) whether that is done; it changes nothing, also in check mode.
       - V(written_again) puts that back, after an undo that failed has led down again.
-      - V(untouched) puts back what a step that failed has taken away in part, and drops the schema; it fails where something has no place.
+      - V(untouched) drops the schema where everything is still where it was taken from, and fails where something is not.
+      - V(put_back) does the same once it has put back what a step that failed has taken away in part. It is for the attempt that
+        has copied it and for no later one; by then others may have written there.
       - V(absent) drops the schema.
     type: str
-    choices: [saved, left, compared, written, on_the_way, brought_back, finished, written_again, untouched, absent]
+    choices: [saved, left, compared, written, on_the_way, brought_back, finished, written_again, untouched, put_back, absent]
     default: saved
   losses:
     description: What to keep, as RV(alembic_history#module:losses) says it. What cannot be kept is left out.
@@ -146,6 +148,7 @@ ARGUMENT_SPEC = {
             "finished",
             "written_again",
             "untouched",
+            "put_back",
             "absent",
         ],
         "default": "saved",
@@ -156,7 +159,13 @@ ARGUMENT_SPEC = {
     "rows": {"type": "bool", "default": False},
     "run_dir": {"type": "str", "default": ""},
 }
-STEPS = {"saved": "salvage", "brought_back": "bring_back", "absent": "drop_salvage", "untouched": "drop_salvage"}
+STEPS = {
+    "saved": "salvage",
+    "brought_back": "bring_back",
+    "absent": "drop_salvage",
+    "untouched": "drop_salvage",
+    "put_back": "drop_salvage",
+}
 READS = ("compared", "finished")
 CONFLICTS = "conflicts.jsonl"
 
@@ -187,9 +196,11 @@ def keep(params, check_mode):
             if earlier is not None:
                 return {**result, **earlier, "changed": False}
         with journal_in(params["run_dir"]).step(STEPS[state]) as done:
-            if state in ("saved", "untouched"):
+            if state == "untouched":
+                salvage.refuse_to_drop(connection, schema)
+            if state == "put_back":
                 salvage.put_back(connection, schema)
-            if state in ("absent", "untouched"):
+            if state in ("absent", "untouched", "put_back"):
                 result["changed"] = salvage.drop(connection, schema)
             elif state == "saved":
                 result["copies"] = done["copies"] = salvage.save(connection, schema, _losses(params), params["late"])

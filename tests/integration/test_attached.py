@@ -6,6 +6,7 @@ import pytest
 from down_and_up import SCHEMA
 from servers import OWNER
 
+from ansible.module_utils.rollback.errors import RollbackError
 from ansible.module_utils.rollback.migrations.operations import COLUMN, TABLE, Loss
 from ansible.module_utils.rollback.postgres import attached, salvage, since
 
@@ -202,3 +203,25 @@ def test_rows_that_a_check_would_refuse_come_back_where_it_was_never_validated(d
     assert database.up(up, check) == []
     assert database.rows("SELECT * FROM refunds ORDER BY 1") == [(1, "long"), (2, "ab")]
     assert database.rows(query) == before
+
+
+def test_what_is_put_back_after_a_step_that_committed_is_as_it_was(database):
+    database.owner(*BEFORE, BY_HAND["index"], BY_HAND["comments"])
+    before = hung(database)
+    database.save(LOSSES)
+    database.owner("ALTER TABLE orders DROP COLUMN note CASCADE", "DELETE FROM refunds WHERE id > 2")
+    with database.operator() as connection:
+        salvage.put_back(connection, SCHEMA)
+        assert salvage.drop(connection, SCHEMA)
+    assert hung(database) == before
+
+
+def test_a_table_that_is_gone_is_not_put_back(database):
+    database.owner(*BEFORE)
+    database.save(LOSSES)
+    database.owner("DROP TABLE refunds")
+    with (
+        database.operator() as connection,
+        pytest.raises(RollbackError, match=r"table public\.refunds is gone, and kept"),
+    ):
+        salvage.put_back(connection, SCHEMA)

@@ -277,7 +277,7 @@ def _is_its_place(copy: Copy, table: Relation, survived: Collection[int]) -> boo
 
 
 def put_back(connection: "psycopg.Connection[Any]", schema: str) -> None:
-    """Bring back what a revision has taken away in part, or what was not brought back once it was applied again.
+    """Bring back what a revision has taken away in part. Only for who has saved it and kept everybody from writing since.
 
     Raises RollbackError, with nothing changed, where `schema` keeps something that has no place.
     """
