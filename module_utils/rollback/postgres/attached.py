@@ -19,8 +19,8 @@ with suppress(ImportError):  # the module that uses this reports it
 if TYPE_CHECKING:
     import psycopg
 
-# In the order in which they can be made. Columns come before the rows, everything else after them.
-_COLUMNS_FIRST = 1
+# In the order in which they can be made. Columns and their sequences come before the rows, everything else after them.
+_BEFORE_ROWS = 1
 
 # Each thing: its phase, kind and name, the columns that it concerns (none: the table), what makes two of them the same, how to make
 # it, and whether the table's owner makes it, whose functions it may call. Parameters are the table and its name as the catalogue
@@ -31,7 +31,8 @@ a AS (SELECT p.*, pg_get_expr(d.adbin, d.adrelid) AS expression, format('ALTER T
       FROM t JOIN pg_attribute p ON p.attrelid = t.oid AND p.attnum > 0 AND NOT p.attisdropped
       LEFT JOIN pg_attrdef d ON d.adrelid = p.attrelid AND d.adnum = p.attnum),
 i AS (SELECT x.*, c.relname::text AS index_name, c.relkind AS index_kind, ARRAY(SELECT attname::text FROM pg_depend d JOIN a ON a.attnum = d.refobjsubid
-              WHERE d.classid = 'pg_class'::regclass AND d.objid = x.indexrelid AND d.refobjid = x.indrelid) AS columns
+              WHERE d.classid = 'pg_class'::regclass AND d.objid = x.indexrelid AND d.refobjid = x.indrelid
+              UNION SELECT attname::text FROM a WHERE a.attnum = ANY(x.indkey::int2[])) AS columns
       FROM t JOIN pg_index x ON x.indrelid = t.oid JOIN pg_class c ON c.oid = x.indexrelid WHERE x.indisvalid),
 k AS (SELECT c.*, pg_get_constraintdef(c.oid) AS definition, ARRAY(SELECT attname::text FROM a WHERE attnum = ANY(c.conkey)) AS columns
       FROM t JOIN pg_constraint c ON c.conrelid = t.oid WHERE c.contype IN ('p', 'u', 'x', 'c', 'f') AND c.conparentid = 0 AND c.conislocal),
@@ -47,7 +48,22 @@ w AS (SELECT r.*, ARRAY(SELECT attname::text FROM pg_depend d JOIN a ON a.attnum
 p AS (SELECT o.*, ARRAY(SELECT attname::text FROM pg_depend d JOIN a ON a.attnum = d.refobjsubid
               WHERE d.classid = 'pg_policy'::regclass AND d.objid = o.oid AND d.refobjid = o.polrelid) AS columns
       FROM t JOIN pg_policy o ON o.polrelid = t.oid),
+q AS (SELECT a.attname, a.alter_column, c.oid::regclass::text AS sequence, format('%%s.%%I', t.full_name, a.attname) AS of_column, format(
+               'CREATE SEQUENCE %%s AS %%s INCREMENT BY %%s MINVALUE %%s MAXVALUE %%s START WITH %%s CACHE %%s%%s', c.oid::regclass,
+               format_type(o.seqtypid, NULL), o.seqincrement, o.seqmin, o.seqmax, o.seqstart, o.seqcache, CASE WHEN o.seqcycle THEN ' CYCLE' END) AS made
+      FROM t, a JOIN pg_depend d ON d.refclassid = 'pg_class'::regclass AND d.refobjid = a.attrelid AND d.refobjsubid = a.attnum
+      AND d.classid = 'pg_class'::regclass AND d.deptype = 'a'
+      JOIN pg_class c ON c.oid = d.objid AND c.relkind = 'S' JOIN pg_sequence o ON o.seqrelid = c.oid),
 found (phase, kind, name, columns, definition, statement, as_owner) AS (
+SELECT 0, 'sequence', sequence, ARRAY[attname::text], made, made, true FROM q
+UNION ALL SELECT 1, 'sequence of column', attname, ARRAY[attname], attname || ' ' || sequence,
+       format('ALTER SEQUENCE %%s OWNED BY %%s', sequence, of_column), true FROM q
+UNION ALL SELECT 1, 'type of column', attname, ARRAY[attname], attname || ' ' || type,
+       alter_column || 'TYPE ' || type || ' USING ' || quote_ident(attname) || '::'
+         || format_type(atttypid, atttypmod), true FROM (
+       SELECT a.*, format_type(atttypid, atttypmod) || coalesce((SELECT format(' COLLATE %%I.%%I', n.nspname, o.collname) FROM pg_collation o
+                JOIN pg_namespace n ON n.oid = o.collnamespace WHERE o.oid = attcollation), '') AS type FROM a WHERE attgenerated = '') typed
+UNION ALL
 SELECT 1, 'column', attname::text, ARRAY[attname::text], attname::text,
        format('ALTER TABLE %%s ADD COLUMN %%I %%s%%s%%s', full_name, attname, format_type(atttypid, atttypmod),
               (SELECT format(' COLLATE %%I.%%I', n.nspname, o.collname) FROM pg_collation o JOIN pg_namespace n ON n.oid = o.collnamespace
@@ -125,10 +141,11 @@ UNION ALL SELECT 6, 'comment on ' || lower(what), name, columns, name || ' ' || 
          FROM s JOIN pg_namespace n ON n.oid = s.stxnamespace) noted (what, name, columns, target, said) WHERE said IS NOT NULL
 UNION ALL SELECT 7, 'publication', b.pubname, '{}', b.pubname, format('ALTER PUBLICATION %%I ADD TABLE ONLY %%s%%s%%s', b.pubname, full_name,
        CASE WHEN to_jsonb(r) ->> 'prattrs' IS NOT NULL THEN
-         (SELECT ' (' || string_agg(quote_ident(one), ', ') || ')' FROM jsonb_array_elements_text(to_jsonb(v) -> 'attnames') u (one)) END,
-       ' WHERE (' || (to_jsonb(v) ->> 'rowfilter') || ')'), false
+         (SELECT ' (' || string_agg(quote_ident(one), ', ') || ')' FROM jsonb_array_elements_text(v.said -> 'attnames') u (one)) END,
+       ' WHERE (' || (v.said ->> 'rowfilter') || ')'), false
   FROM t JOIN pg_publication_rel r ON r.prrelid = t.oid JOIN pg_publication b ON b.oid = r.prpubid
-  JOIN pg_publication_tables v ON v.pubname = b.pubname AND format('%%I.%%I', v.schemaname, v.tablename) = full_name
+  LEFT JOIN LATERAL (SELECT to_jsonb(p) AS said FROM pg_publication_tables p
+    WHERE p.pubname = b.pubname AND format('%%I.%%I', p.schemaname, p.tablename) = full_name LIMIT 1) v ON true
 UNION ALL SELECT 7, 'owner', pg_get_userbyid(relowner), '{}', pg_get_userbyid(relowner),
        format('ALTER TABLE %%s OWNER TO %%I', full_name, pg_get_userbyid(relowner)), false FROM t
 UNION ALL SELECT DISTINCT 8, CASE c.relkind WHEN 'm' THEN 'materialized view' ELSE 'view' END, c.oid::regclass::text,
@@ -148,6 +165,11 @@ SELECT n.nspname, c.relname, c.oid::bigint FROM pg_class c JOIN pg_namespace n O
 WHERE c.oid = %(table)s OR c.oid IN (SELECT relid FROM pg_partition_tree(%(table)s::oid)) AND c.relkind IN ('r', 'p')
 ORDER BY c.oid = %(table)s DESC, n.nspname, c.relname"""
 
+# Made anew for each statement, since its owner can change it.
+_AS_OWNER = """
+CREATE FUNCTION pg_temp.rollback_as_owner(statement text) RETURNS void LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp AS 'BEGIN EXECUTE statement; END'"""
+
 Attached = Tuple[int, str, str, List[str], str, str, bool]
 
 
@@ -157,10 +179,10 @@ def note(connection: "psycopg.Connection[Any]", schema: str, copies: Sequence[Co
     connection.execute(
         sql.SQL(
             "CREATE TABLE {} (copy text, number int, of_schema text, of_table text, phase int, kind text, name text, definition text,"
-            " statement text, as_owner boolean)"
+            " statement text, as_owner boolean, whole boolean)"
         ).format(table)
     )
-    insert = sql.SQL("INSERT INTO {} VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s)").format(table)
+    insert = sql.SQL("INSERT INTO {} VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)").format(table)
     for copy in copies:
         if copy.kind not in (TABLE, COLUMN):
             continue
@@ -171,39 +193,45 @@ def note(connection: "psycopg.Connection[Any]", schema: str, copies: Sequence[Co
                     number += 1
                     connection.execute(
                         insert,
-                        [copy.name, number, of_schema, of_table, phase, kind, name, definition, statement, as_owner],
+                        [
+                            *(
+                                copy.name,
+                                number,
+                                of_schema,
+                                of_table,
+                                phase,
+                                kind,
+                                name,
+                                definition,
+                                statement,
+                                as_owner,
+                            ),
+                            copy.kind == TABLE,
+                        ],
                     )
 
 
 def make_columns(connection: "psycopg.Connection[Any]", schema: str) -> List[str]:
-    """Add those columns that the upgrade has not made, without values yet; return sentences about those that could not be."""
-    return list(_make(connection, schema, columns=True))
+    """Add those columns that the upgrade has not made, without values yet, and drop what only the upgrade demands of rows.
+
+    Returns sentences about what was dropped and what could not be made.
+    """
+    return [*_make(connection, schema, "phase <= %s"), *_loosen(connection, schema)]
 
 
 def make_rest(connection: "psycopg.Connection[Any]", schema: str) -> List[str]:
-    """Make whatever else is missing, once the rows are back; return sentences about what could not be made."""
-    return list(_make(connection, schema, columns=False))
+    """Make whatever else is missing, once the rows are back; return sentences about what could not be made, and what is new."""
+    return [*_make(connection, schema, "phase > %s"), *_new(connection, schema)]
 
 
-def _make(connection: "psycopg.Connection[Any]", schema: str, columns: bool) -> Iterator[str]:
-    table = sql.Identifier(schema, "attached")
-    if connection.execute("SELECT to_regclass(%s)", [table.as_string(connection)]).fetchone() == (None,):
-        return  # an older version of this tool recorded nothing
-    query = sql.SQL(
-        "SELECT to_regclass(format('%%I.%%I', of_schema, of_table))::oid::bigint, of_schema, of_table, kind, name, definition,"
-        " statement, as_owner FROM {} WHERE (phase = %s) = %s ORDER BY phase, copy, number"
-    ).format(table)
+def _make(connection: "psycopg.Connection[Any]", schema: str, which: str) -> Iterator[str]:
     there: Dict[int, Set[Tuple[str, str]]] = {}
-    for oid, of_schema, of_table, kind, name, definition, statement, as_owner in connection.execute(
-        query, [_COLUMNS_FIRST, columns]
-    ).fetchall():
-        if oid is None:
-            continue
+    for oid, of_table, kind, name, definition, statement, as_owner in _noted(connection, schema, which, _BEFORE_ROWS):
         if oid not in there:
             there[oid] = {(one[1], one[4]) for one in _of(connection, oid)}
         if (kind, definition) in there[oid]:
             continue
-        what = f"{of_schema}.{of_table} had the {kind} {name}".rstrip()
+        what = f"{of_table} had the {kind} {name}".rstrip()
         if kind in _ONLY_NAMED:
             yield f"{what}, which is not made again by itself: {statement}"
             continue
@@ -213,18 +241,73 @@ def _make(connection: "psycopg.Connection[Any]", schema: str, columns: bool) -> 
             yield f"{what}, which could not be made again ({why}): {statement};"
 
 
+def _loosen(connection: "psycopg.Connection[Any]", schema: str) -> Iterator[str]:
+    """Somebody has dropped these by hand, and rows that come back may break them."""
+    # A primary key goes before the NOT NULL that it implies.
+    for oid, of_table, kind, name in sorted(_surplus(connection, schema), key=lambda one: one[2] != "constraint"):
+        column = kind == "NOT NULL of column"
+        if not column and kind != "constraint":
+            continue
+        drop = "ALTER TABLE {} ALTER COLUMN {} DROP NOT NULL" if column else "ALTER TABLE {} DROP CONSTRAINT {}"
+        statement = sql.SQL(drop).format(sql.SQL(_name(connection, oid)), sql.Identifier(name)).as_string(connection)
+        why = _execute(connection, oid, statement, as_owner=True)
+        did = f"which could not be dropped ({why})" if why else "which was dropped again"
+        yield f"{of_table} did not have the {kind} {name} that the upgrade makes, {did}."
+
+
+def _new(connection: "psycopg.Connection[Any]", schema: str) -> Iterator[str]:
+    for _, of_table, kind, name in _surplus(connection, schema):
+        yield f"{of_table} has the {kind} {name}".rstrip() + ", which it did not have before the downgrade."
+
+
+def _surplus(connection: "psycopg.Connection[Any]", schema: str) -> Iterator[Tuple[int, str, str, str]]:
+    """OID and name of each whole table, with the kind and the name of what hangs on it now and did not before."""
+    before: Dict[Tuple[int, str], Set[Tuple[str, str]]] = {}
+    for oid, of_table, kind, _, definition, *_ in _noted(connection, schema, "whole AND phase >= %s", 0):
+        before.setdefault((oid, of_table), set()).add((kind, definition))
+    for (oid, of_table), known in before.items():
+        for _, kind, name, _, definition, *_ in _of(connection, oid):
+            if (kind, definition) not in known and kind not in _ONLY_NAMED:
+                yield oid, of_table, kind, name
+
+
+def _noted(connection: "psycopg.Connection[Any]", schema: str, which: str, phase: int) -> List[Tuple[Any, ...]]:
+    """What was recorded of tables that are there: OID, full name, kind, name, definition, statement and who makes it."""
+    table = sql.Identifier(schema, "attached")
+    if connection.execute("SELECT to_regclass(%s)", [table.as_string(connection)]).fetchone() == (None,):
+        return []  # an older version of this tool recorded nothing
+    query = sql.SQL(
+        "SELECT c.oid::bigint, of_schema || '.' || of_table, kind, name, definition, statement, as_owner"
+        " FROM {} JOIN pg_class c ON c.oid = to_regclass(format('%%I.%%I', of_schema, of_table)) AND c.relkind IN ('r', 'p')"
+        " WHERE {} ORDER BY phase, copy, number"
+    ).format(table, sql.SQL(which))
+    return connection.execute(query, [phase]).fetchall()
+
+
+def _name(connection: "psycopg.Connection[Any]", oid: int) -> str:
+    (name,) = connection.execute("SELECT %s::oid::regclass::text", [oid]).fetchone() or ("",)
+    return str(name)
+
+
 def _execute(connection: "psycopg.Connection[Any]", oid: int, statement: str, as_owner: bool) -> str:
-    """Why a statement failed, empty where it did not. It may call functions of the table's owner, with no more rights than that one has."""
+    """Why a statement failed, empty where it did not.
+
+    It may call functions of the table's owner, who must not get more rights by it. SET ROLE alone could be taken back by such a
+    function; inside of one that is SECURITY DEFINER nobody can.
+    """
     try:
         with connection.transaction():
-            if as_owner:
-                (owner,) = connection.execute(
-                    "SELECT pg_get_userbyid(relowner) FROM pg_class WHERE oid = %s", [oid]
-                ).fetchone() or ("",)
-                connection.execute(sql.SQL("SET LOCAL ROLE {}").format(sql.Identifier(owner)))
-            connection.execute(statement)
-            if as_owner:
-                connection.execute("RESET ROLE")
+            if not as_owner:
+                connection.execute(statement)
+                return ""
+            (owner,) = connection.execute(
+                "SELECT pg_get_userbyid(relowner) FROM pg_class WHERE oid = %s", [oid]
+            ).fetchone() or ("",)
+            connection.execute(sql.SQL("SET LOCAL ROLE {}").format(sql.Identifier(owner)))
+            connection.execute(_AS_OWNER)
+            connection.execute("RESET ROLE")
+            connection.execute("SELECT pg_temp.rollback_as_owner(%s)", [statement])
+            connection.execute("DROP FUNCTION pg_temp.rollback_as_owner(text)")
     except pg_errors.LockNotAvailable:
         raise
     except pg_errors.Error as error:

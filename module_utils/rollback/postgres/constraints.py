@@ -73,6 +73,11 @@ WHERE enabled <> 'D' AND (of = %(table)s OR of IN (SELECT relid FROM pg_partitio
 ORDER BY of, what, name"""
 
 
+def check_pending(connection: "psycopg.Connection[Any]") -> None:
+    """Look now at what deferred constraints still have to look at. Raises psycopg.IntegrityError."""
+    connection.execute(_NOTHING_PENDING)
+
+
 @contextmanager
 def without_triggers(connection: "psycopg.Connection[Any]", tables: Iterable[int]) -> Iterator[None]:
     """Keep the application's triggers and rules quiet: what they would do was done when the rows were first written."""

@@ -132,20 +132,21 @@ class Back:
     notes: List[str]
 
 
-def bring_back(connection: "psycopg.Connection[Any]", schema: str) -> Back:
+def bring_back(connection: "psycopg.Connection[Any]", schema: str, only: Optional[Collection[str]] = None) -> Back:
     """Bring back everything that `schema` keeps, in one transaction, and compare it with what was kept.
 
     Tables become what they were, with what hung on them. Columns come back to the rows that are still there; rows that are new
     keep what the upgrade gave them. Deleted rows come back where their key is free. Returns for each copy `rows`, and `gone`:
     how many of them no longer exist. What was brought back already is not brought back again: since then it may have changed.
-    Raises RollbackError, with nothing changed, where something cannot be brought back.
+    `only` names the copies to bring back, where the others are to be left alone. Raises RollbackError, with nothing changed, where
+    something cannot be brought back.
     """
     with _transaction(connection):
         connection.execute(since.SETTINGS)
         done = _finished(connection, schema)
         if done is not None:
             return done
-        copies = contents(connection, schema)
+        copies = [copy for copy in contents(connection, schema) if only is None or copy.name in only]
         notes = attached.make_columns(connection, schema)
         targets = {copy.name: _target(connection, copy, notes) for copy in copies}
         ordered, circle = _in_order(connection, copies, targets)
@@ -168,6 +169,7 @@ def bring_back(connection: "psycopg.Connection[Any]", schema: str) -> Back:
                 told.append(writing_back.bring_back(connection, schema, copy, targets[copy.name], beside=beside))
             for copy, table in whole:  # what referred to them may refer to others now
                 writing_back.remove_others(connection, schema, copy, table, again=True)
+        constraints.check_pending(connection)
         notes += attached.make_rest(connection, schema)
         notes += sequences.bring_forward(connection, schema)
         notes += _refresh(connection, list(tables))
@@ -277,14 +279,26 @@ def _is_its_place(copy: Copy, table: Relation, survived: Collection[int]) -> boo
 
 
 def put_back(connection: "psycopg.Connection[Any]", schema: str) -> None:
-    """Bring back what a revision has taken away in part. Only for who has saved it and kept everybody from writing since.
+    """Add columns again that a revision has dropped and committed before it failed, with their values.
 
-    Raises RollbackError, with nothing changed, where `schema` keeps something that has no place.
+    Only for who has saved them and kept the application from writing since. Rows and values that differ may be what somebody else
+    wrote meanwhile, and are left alone. Raises RollbackError where something is missing then.
     """
-    if not _exists(connection, schema) or not taken_in_part(connection, schema):
+    if not _exists(connection, schema):
         return
-    with suppress(RollbackError, *_DOES_NOT_FIT):
-        bring_back(connection, schema)
+    gone = []
+    for copy in contents(connection, schema):
+        table = relation.find(connection, copy.schema, copy.table)
+        if (
+            copy.kind == COLUMN
+            and table is not None
+            and table.oid == copy.oid
+            and set(copy.columns) - set(table.columns)
+        ):
+            gone.append(copy.name)
+    if gone:
+        with suppress(RollbackError, *_DOES_NOT_FIT):
+            bring_back(connection, schema, only=gone)
     refuse_to_drop(connection, schema)
 
 

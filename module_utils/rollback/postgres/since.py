@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Dict, Iterator, List, Mapping, Optional, 
 
 from ansible.module_utils.rollback.errors import RollbackError
 from ansible.module_utils.rollback.migrations.operations import COLUMN, ROWS, TABLE
-from ansible.module_utils.rollback.postgres import constraints, relation
+from ansible.module_utils.rollback.postgres import constraints, relation, sequences
 from ansible.module_utils.rollback.postgres.relation import Column, Relation
 
 with suppress(ImportError):  # the module that uses this reports it
@@ -141,6 +141,7 @@ def note_left(connection: "psycopg.Connection[Any]", schema: str) -> List[Dict[s
     with _transaction(connection):
         if _exists(connection, schema, "watched"):
             return []
+        sequences.note(connection, schema, sequences.LEFT)
         left = sql.Identifier(schema, "watched")
         connection.execute(sql.SQL("CREATE TABLE {} (name text PRIMARY KEY, content jsonb NOT NULL)").format(left))
         noted = []

@@ -38,6 +38,10 @@ FROM pg_constraint k JOIN pg_class r ON r.oid = k.conrelid JOIN pg_namespace n O
 WHERE k.contype = 'f' AND k.confrelid = %s
   AND NOT EXISTS (SELECT FROM pg_constraint c WHERE c.oid = k.conparentid AND c.confrelid = k.confrelid)"""
 
+_GRANTED = """
+SELECT coalesce(pg_get_userbyid(nullif(g.grantee, 0)), ''), g.privilege_type
+FROM pg_class c, aclexplode(c.relacl) g WHERE c.oid = %s ORDER BY 1, 2"""
+
 # Parts of a copy up to this many rows may change their unique values with each other: unique indexes are built anew for it.
 _FEW = 10_000
 
@@ -267,6 +271,8 @@ def _grants(connection: "psycopg.Connection[Any]", copy: Copy, table: Relation) 
     """Privileges on the table, on its columns and on their sequences, of those roles that are still there."""
     target = sql.Identifier(table.schema, table.name)
     roles = {""} | {name for (name,) in connection.execute("SELECT rolname FROM pg_roles").fetchall()}
+    if copy.kind == TABLE:
+        _revoke(connection, copy, table)
     on_table = [("table", "", *grant) for grant in copy.grants]
     for what, column, grantee, privilege, grantable in [*on_table, *copy.other_grants]:
         if grantee not in roles or (column and column not in table.columns):
@@ -290,6 +296,20 @@ def _grants(connection: "psycopg.Connection[Any]", copy: Copy, table: Relation) 
                 sql.SQL(" WITH GRANT OPTION" if grantable else ""),
             )
         )
+
+
+def _revoke(connection: "psycopg.Connection[Any]", copy: Copy, table: Relation) -> None:
+    """Take back what the upgrade or default privileges give to roles that did not have it."""
+    kept = {(grantee, privilege) for grantee, privilege, _ in copy.grants}
+    for grantee, privilege in connection.execute(_GRANTED, [table.oid]).fetchall():
+        if grantee != table.owner and (grantee, privilege) not in kept:
+            connection.execute(
+                sql.SQL("REVOKE {} ON {} FROM {}").format(
+                    sql.SQL(privilege),
+                    sql.Identifier(table.schema, table.name),
+                    sql.Identifier(grantee) if grantee else sql.SQL("PUBLIC"),
+                )
+            )
 
 
 def _kept_rows(schema: str, copy: Copy, spared: since.Spared) -> "sql.Composable":
