@@ -186,6 +186,44 @@ def test_what_users_write_after_an_undo_is_not_brought_back_once_more(database):
     assert database.rows("SELECT note FROM orders WHERE id = 2") == [("users",)]
 
 
+def test_what_was_restored_from_a_dump_is_worded_differently_and_the_same(database):
+    """A check on varchar is another text once it was dumped and parsed again."""
+    up = "CREATE TABLE refunds (id integer PRIMARY KEY, code varchar(9), CONSTRAINT c CHECK (code IN ('a', 'b')));"
+    up += " CREATE INDEX i ON refunds (id) WHERE code IN ('a', 'b'); CREATE POLICY p ON refunds USING (code IN ('a', 'b'))"
+    database.owner(up, "INSERT INTO refunds VALUES (1, 'a')")
+    words = "SELECT pg_get_constraintdef(k.oid), pg_get_indexdef('i'::regclass), pg_get_expr(polqual, polrelid) FROM pg_constraint k, pg_policy"
+    words += " WHERE conname = 'c'"
+    ((check, index, policy),) = database.rows(words)
+    database.owner(
+        f"ALTER TABLE refunds DROP CONSTRAINT c; ALTER TABLE refunds ADD CONSTRAINT c {check}",
+        f"DROP INDEX i; {index}; DROP POLICY p ON refunds; CREATE POLICY p ON refunds USING ({policy})",
+    )
+    assert database.rows(words) != [(check, index, policy)]
+    before = database.rows(words)
+    database.down([Loss(TABLE, "public", "refunds")], "DROP TABLE refunds")
+    with database.operator() as connection:
+        since.note_now(connection, SCHEMA)
+    database.owner(up)
+    with database.operator() as connection:
+        assert salvage.bring_back(connection, SCHEMA).notes == []
+    assert database.rows(words) == before
+
+
+def test_a_check_that_was_loosened_by_hand_under_its_name_stays_so(database):
+    up = "CREATE TABLE refunds (id integer PRIMARY KEY, CONSTRAINT c CHECK (id < 10))"
+    database.owner(
+        up,
+        "ALTER TABLE refunds DROP CONSTRAINT c, ADD CONSTRAINT c CHECK (id < 100)",
+        "INSERT INTO refunds VALUES (50)",
+    )
+    database.down([Loss(TABLE, "public", "refunds")], "DROP TABLE refunds")
+    assert database.up(up) == []
+    assert database.rows("SELECT pg_get_constraintdef(oid) FROM pg_constraint WHERE conname = 'c'") == [
+        ("CHECK ((id < 100))",)
+    ]
+    assert database.rows("SELECT id FROM refunds") == [(50,)]
+
+
 def test_privileges_that_were_revoked_by_hand_stay_revoked(database):
     database.owner(
         *BEFORE,

@@ -7,7 +7,8 @@ made again by the undo where it is missing then, in the words of the catalogue. 
 from __future__ import annotations
 
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, Dict, Iterator, List, Sequence, Set, Tuple
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Dict, Iterator, List, Sequence, Tuple
 
 from ansible.module_utils.rollback.migrations.operations import COLUMN, TABLE
 from ansible.module_utils.rollback.postgres.copies import Copy
@@ -160,6 +161,15 @@ SELECT phase, kind, name::text, columns::text[], definition::text, statement, as
 # A view that reads a dropped table goes with it only by CASCADE. Who may read it is not recorded, so it is left to its owner.
 _ONLY_NAMED = ("view", "materialized view")
 
+# How to drop what has the name of something that was there before and is defined otherwise.
+_DROP = {
+    "constraint": "ALTER TABLE {table} DROP CONSTRAINT {name}",
+    "index": "DROP INDEX {schema}.{name}",
+    "policy": "DROP POLICY {name} ON {table}",
+    "rule": "DROP RULE {name} ON {table}",
+    "trigger": "DROP TRIGGER {name} ON {table}",
+}
+
 _TREE = """
 SELECT n.nspname, c.relname, c.oid::bigint FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 WHERE c.oid = %(table)s OR c.oid IN (SELECT relid FROM pg_partition_tree(%(table)s::oid)) AND c.relkind IN ('r', 'p')
@@ -171,6 +181,19 @@ CREATE FUNCTION pg_temp.rollback_as_owner(statement text) RETURNS void LANGUAGE 
 SET search_path = pg_catalog, pg_temp AS 'BEGIN EXECUTE statement; END'"""
 
 Attached = Tuple[int, str, str, List[str], str, str, bool]
+
+
+@dataclass(frozen=True)
+class Noted:
+    """One thing as it was recorded: `oid` is that of the table which has its full name `table` now."""
+
+    oid: int
+    table: str
+    kind: str
+    name: str
+    definition: str
+    statement: str
+    as_owner: bool
 
 
 def note(connection: "psycopg.Connection[Any]", schema: str, copies: Sequence[Copy]) -> None:
@@ -191,24 +214,9 @@ def note(connection: "psycopg.Connection[Any]", schema: str, copies: Sequence[Co
             for phase, kind, name, columns, definition, statement, as_owner in _of(connection, oid):
                 if copy.kind == TABLE or set(columns) & set(copy.columns):
                     number += 1
-                    connection.execute(
-                        insert,
-                        [
-                            *(
-                                copy.name,
-                                number,
-                                of_schema,
-                                of_table,
-                                phase,
-                                kind,
-                                name,
-                                definition,
-                                statement,
-                                as_owner,
-                            ),
-                            copy.kind == TABLE,
-                        ],
-                    )
+                    place = [copy.name, number, of_schema, of_table]
+                    thing = [phase, kind, name, definition, statement, as_owner, copy.kind == TABLE]
+                    connection.execute(insert, place + thing)
 
 
 def make_columns(connection: "psycopg.Connection[Any]", schema: str) -> List[str]:
@@ -225,54 +233,68 @@ def make_rest(connection: "psycopg.Connection[Any]", schema: str) -> List[str]:
 
 
 def _make(connection: "psycopg.Connection[Any]", schema: str, which: str) -> Iterator[str]:
-    there: Dict[int, Set[Tuple[str, str]]] = {}
-    for oid, of_table, kind, name, definition, statement, as_owner in _noted(connection, schema, which, _BEFORE_ROWS):
-        if oid not in there:
-            there[oid] = {(one[1], one[4]) for one in _of(connection, oid)}
-        if (kind, definition) in there[oid]:
+    there: Dict[int, List[Attached]] = {}
+    for one in _noted(connection, schema, which, _BEFORE_ROWS):
+        if one.oid not in there:
+            there[one.oid] = _of(connection, one.oid)
+        now = there[one.oid]
+        if any((found[1], found[4]) == (one.kind, one.definition) for found in now):
             continue
-        what = f"{of_table} had the {kind} {name}".rstrip()
-        if kind in _ONLY_NAMED:
-            yield f"{what}, which is not made again by itself: {statement}"
+        what = f"{one.table} had the {one.kind} {one.name}".rstrip()
+        if one.kind in _ONLY_NAMED:
+            yield f"{what}, which is not made again by itself: {one.statement}"
             continue
-        why = _execute(connection, oid, statement, as_owner)
-        del there[oid]
+        # PostgreSQL words an expression differently once it was dumped and restored; what was there before is right either way.
+        in_its_place = any((found[1], found[2]) == (one.kind, one.name) for found in now) and one.kind in _DROP
+        drop = f"{_dropping(connection, one.oid, one.kind, one.name)}; " if in_its_place else ""
+        why = _execute(connection, one.oid, drop + one.statement, one.as_owner)
+        del there[one.oid]
         if why:
-            yield f"{what}, which could not be made again ({why}): {statement};"
+            yield f"{what}, which could not be made again ({why}): {one.statement};"
 
 
 def _loosen(connection: "psycopg.Connection[Any]", schema: str) -> Iterator[str]:
-    """Somebody has dropped these by hand, and rows that come back may break them."""
+    """Rows that come back may break what is new, or was defined otherwise. Of that, only what is new is named."""
     # A primary key goes before the NOT NULL that it implies.
-    for oid, of_table, kind, name in sorted(_surplus(connection, schema), key=lambda one: one[2] != "constraint"):
-        column = kind == "NOT NULL of column"
-        if not column and kind != "constraint":
+    for oid, of_table, kind, name, known in sorted(
+        _surplus(connection, schema), key=lambda one: one[2] != "constraint"
+    ):
+        if kind not in ("constraint", "NOT NULL of column"):
             continue
-        drop = "ALTER TABLE {} ALTER COLUMN {} DROP NOT NULL" if column else "ALTER TABLE {} DROP CONSTRAINT {}"
-        statement = sql.SQL(drop).format(sql.SQL(_name(connection, oid)), sql.Identifier(name)).as_string(connection)
-        why = _execute(connection, oid, statement, as_owner=True)
+        why = _execute(connection, oid, _dropping(connection, oid, kind, name), as_owner=True)
         did = f"which could not be dropped ({why})" if why else "which was dropped again"
-        yield f"{of_table} did not have the {kind} {name} that the upgrade makes, {did}."
+        if why or not known:
+            yield f"{of_table} did not have the {kind} {name} that the upgrade makes, {did}."
 
 
 def _new(connection: "psycopg.Connection[Any]", schema: str) -> Iterator[str]:
-    for _, of_table, kind, name in _surplus(connection, schema):
-        yield f"{of_table} has the {kind} {name}".rstrip() + ", which it did not have before the downgrade."
+    for _, of_table, kind, name, known in _surplus(connection, schema):
+        if not known:
+            yield f"{of_table} has the {kind} {name}".rstrip() + ", which it did not have before the downgrade."
 
 
-def _surplus(connection: "psycopg.Connection[Any]", schema: str) -> Iterator[Tuple[int, str, str, str]]:
-    """OID and name of each whole table, with the kind and the name of what hangs on it now and did not before."""
-    before: Dict[Tuple[int, str], Set[Tuple[str, str]]] = {}
-    for oid, of_table, kind, _, definition, *_ in _noted(connection, schema, "whole AND phase >= %s", 0):
-        before.setdefault((oid, of_table), set()).add((kind, definition))
+def _surplus(connection: "psycopg.Connection[Any]", schema: str) -> Iterator[Tuple[int, str, str, str, bool]]:
+    """What hangs on whole tables now and did not before: OID and name of the table, its kind and name, and whether one of that name did."""
+    before: Dict[Tuple[int, str], List[Noted]] = {}
+    for one in _noted(connection, schema, "whole AND phase >= %s", 0):
+        before.setdefault((one.oid, one.table), []).append(one)
     for (oid, of_table), known in before.items():
+        definitions = {(one.kind, one.definition) for one in known}
+        names = {(one.kind, one.name) for one in known}
         for _, kind, name, _, definition, *_ in _of(connection, oid):
-            if (kind, definition) not in known and kind not in _ONLY_NAMED:
-                yield oid, of_table, kind, name
+            if (kind, definition) not in definitions and kind not in _ONLY_NAMED:
+                yield oid, of_table, kind, name, (kind, name) in names
 
 
-def _noted(connection: "psycopg.Connection[Any]", schema: str, which: str, phase: int) -> List[Tuple[Any, ...]]:
-    """What was recorded of tables that are there: OID, full name, kind, name, definition, statement and who makes it."""
+def _dropping(connection: "psycopg.Connection[Any]", oid: int, kind: str, name: str) -> str:
+    query = "SELECT c.oid::regclass::text, quote_ident(nspname) FROM pg_class c JOIN pg_namespace n ON n.oid = relnamespace WHERE c.oid = %s"
+    table, schema = connection.execute(query, [oid]).fetchone() or ("", "")
+    drop = _DROP.get(kind, "ALTER TABLE {table} ALTER COLUMN {name} DROP NOT NULL")
+    return drop.format(table=table, schema=schema, name=sql.Identifier(name).as_string(connection))
+
+
+def _noted(connection: "psycopg.Connection[Any]", schema: str, which: str, phase: int) -> List[Noted]:
+    """What was recorded of those tables that are there."""
     table = sql.Identifier(schema, "attached")
     if connection.execute("SELECT to_regclass(%s)", [table.as_string(connection)]).fetchone() == (None,):
         return []  # an older version of this tool recorded nothing
@@ -281,12 +303,7 @@ def _noted(connection: "psycopg.Connection[Any]", schema: str, which: str, phase
         " FROM {} JOIN pg_class c ON c.oid = to_regclass(format('%%I.%%I', of_schema, of_table)) AND c.relkind IN ('r', 'p')"
         " WHERE {} ORDER BY phase, copy, number"
     ).format(table, sql.SQL(which))
-    return connection.execute(query, [phase]).fetchall()
-
-
-def _name(connection: "psycopg.Connection[Any]", oid: int) -> str:
-    (name,) = connection.execute("SELECT %s::oid::regclass::text", [oid]).fetchone() or ("",)
-    return str(name)
+    return [Noted(*row) for row in connection.execute(query, [phase]).fetchall()]
 
 
 def _execute(connection: "psycopg.Connection[Any]", oid: int, statement: str, as_owner: bool) -> str:
