@@ -58,6 +58,9 @@ SELECT json_build_array(relid::int8, n_tup_upd, n_tup_del, n_tup_upd + pg_catalo
 _COUNTS_AT_ONCE = 150000
 # A commit begins another transaction.
 _TRANSACTION = "SELECT transaction_timestamp()::text"
+# Nobody can tell whose writes those are that the server counts for all together, unless nobody else is there.
+_OTHERS = """
+SELECT count(*) FROM pg_catalog.pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"""
 
 
 class Refused(Exception):
@@ -121,7 +124,7 @@ class Foreseen:
 class Writes:
     """Rows updated and deleted, by the OID of their table: `here` in this `transaction`, and in `all` transactions together.
 
-    `all` counts what other sessions write too, and is empty where the server is late with it.
+    `all` is empty where the server is late with it, and where other sessions may have written.
     """
 
     def __init__(
@@ -132,7 +135,7 @@ class Writes:
     def since(self, before: "Writes") -> Iterator[Tuple[int, int]]:
         """OID and number of rows. Where something was committed in between, this transaction does not know of all of them."""
         committed = self.transaction != before.transaction
-        now, then = (self.all, before.all) if committed and self.all else (self.here, before.here)
+        now, then = (self.all, before.all) if committed and self.all and before.all else (self.here, before.here)
         for oid, (updated, deleted) in now.items():
             known = then.get(oid, (0, 0))
             yield oid, max(updated - known[0], 0) + max(deleted - known[1], 0)
@@ -189,7 +192,7 @@ class Session:
 
     def writes(self) -> "Writes":
         rows = [json.loads(row) for row in self.read(_WRITES)]
-        at_once = int(self.read("SHOW server_version_num")[0]) >= _COUNTS_AT_ONCE
+        at_once = int(self.read("SHOW server_version_num")[0]) >= _COUNTS_AT_ONCE and self.read(_OTHERS) == ["0"]
         return Writes(
             self.read(_TRANSACTION)[0],
             {oid: (updated, deleted) for oid, updated, deleted, *_ in rows},
