@@ -39,8 +39,8 @@ options:
       - V(finished) says in RV(finished) whether that is done; it changes nothing, also in check mode.
       - V(written_again) puts that back, after an undo that failed has led down again.
       - V(untouched) drops the schema where everything is still where it was taken from, and fails where something is not.
-      - V(put_back) does the same once it has put back what a step that failed has taken away in part. It is for the attempt that
-        has copied it and for no later one; by then others may have written there.
+      - V(put_back) does the same once it has added columns again that a step has dropped and committed before it failed. It is for the
+        attempt that has copied them and for no later one; by then others may have written there.
       - V(absent) drops the schema.
     type: str
     choices: [saved, left, compared, written, on_the_way, brought_back, finished, written_again, untouched, put_back, absent]

@@ -53,10 +53,6 @@ JOIN pg_attribute a ON a.attrelid = d.refobjid AND a.attnum = d.refobjsubid
 WHERE d.classid = 'pg_class'::regclass AND d.refclassid = 'pg_class'::regclass AND d.refobjid = %s AND d.deptype IN ('a', 'i')
 ORDER BY 1"""
 
-_GRANTS = """
-SELECT coalesce(pg_get_userbyid(nullif(g.grantee, 0)), ''), g.privilege_type, g.is_grantable
-FROM pg_class c, aclexplode(c.relacl) g WHERE c.oid = %s ORDER BY 1, 2"""
-
 _PARENTS = "SELECT DISTINCT confrelid::bigint FROM pg_constraint WHERE contype = 'f' AND conrelid = %s AND confrelid <> conrelid"
 
 # Populated materialized views that read these tables, also through others; those that others read come first.
@@ -468,7 +464,7 @@ def _copy(
             last = connection.execute(f"SELECT last_value, is_called FROM {sequence}").fetchone()  # noqa: S608 - quoted by regclass
             assert last is not None  # noqa: S101 - a sequence has one row
             sequences[column] = (sequence, last[0], last[1])
-    grants = connection.execute(_GRANTS, [table.oid]).fetchall() if kind == TABLE else []
+    grants = connection.execute(writing_back.GRANTS, [table.oid]).fetchall() if kind == TABLE else []
     others = connection.execute(_OTHER_GRANTS, {"table": table.oid}).fetchall()
     others = [entry for entry in others if kind == TABLE or (kind == COLUMN and entry[1] in columns)]
     return Copy(

@@ -38,8 +38,9 @@ FROM pg_constraint k JOIN pg_class r ON r.oid = k.conrelid JOIN pg_namespace n O
 WHERE k.contype = 'f' AND k.confrelid = %s
   AND NOT EXISTS (SELECT FROM pg_constraint c WHERE c.oid = k.conparentid AND c.confrelid = k.confrelid)"""
 
-_GRANTED = """
-SELECT coalesce(pg_get_userbyid(nullif(g.grantee, 0)), ''), g.privilege_type
+# Privileges on a table: to whom (empty: to everybody), which one, and whether it may be passed on.
+GRANTS = """
+SELECT coalesce(pg_get_userbyid(nullif(g.grantee, 0)), ''), g.privilege_type, g.is_grantable
 FROM pg_class c, aclexplode(c.relacl) g WHERE c.oid = %s ORDER BY 1, 2"""
 
 # Parts of a copy up to this many rows may change their unique values with each other: unique indexes are built anew for it.
@@ -301,7 +302,7 @@ def _grants(connection: "psycopg.Connection[Any]", copy: Copy, table: Relation) 
 def _revoke(connection: "psycopg.Connection[Any]", copy: Copy, table: Relation) -> None:
     """Take back what the upgrade or default privileges give to roles that did not have it."""
     kept = {(grantee, privilege) for grantee, privilege, _ in copy.grants}
-    for grantee, privilege in connection.execute(_GRANTED, [table.oid]).fetchall():
+    for grantee, privilege, _ in connection.execute(GRANTS, [table.oid]).fetchall():
         if grantee != table.owner and (grantee, privilege) not in kept:
             connection.execute(
                 sql.SQL("REVOKE {} ON {} FROM {}").format(
