@@ -63,6 +63,14 @@ class Database:
             assert since.conflicts(connection, SCHEMA, limit=1) == found[:1]
         return found
 
+    def notes_of_up(self, *statements):
+        """Go up, and return what the undo says could not be made again."""
+        with self.operator() as connection:
+            since.note_now(connection, SCHEMA)
+        self.owner(*statements)
+        with self.operator() as connection:
+            return salvage.bring_back(connection, SCHEMA).notes
+
     def everything(self):
         """What awkward.content() says of the database."""
         return self.awkward.content(NAME)

@@ -86,14 +86,8 @@ def test_what_was_made_by_hand_is_made_again(database, by_hand):
     before = hung(database)
     assert before != plain
     database.down(LOSSES, DOWN)
-    with database.operator() as connection:
-        since.note_now(connection, SCHEMA)
-    database.owner(UP)
-    with database.operator() as connection:
-        back = salvage.bring_back(connection, SCHEMA)
-    assert (
-        back.notes == [] if "DROP NOT NULL" not in by_hand else all("was dropped again" in note for note in back.notes)
-    )
+    notes = database.notes_of_up(UP)
+    assert notes == [] if "DROP NOT NULL" not in by_hand else all("was dropped again" in note for note in notes)
     after = hung(database)
     assert after[1] == before[1]
     for table, was in zip(after[0], before[0], strict=True):
@@ -133,11 +127,8 @@ def test_what_cannot_be_made_again_is_named_with_its_statement(database):
         "CREATE VIEW reading AS SELECT note FROM orders",
     )
     database.down(LOSSES, f"{DOWN}; DROP FUNCTION gone")
+    notes = database.notes_of_up(UP)
     with database.operator() as connection:
-        since.note_now(connection, SCHEMA)
-    database.owner(UP)
-    with database.operator() as connection:
-        notes = salvage.bring_back(connection, SCHEMA).notes
         assert salvage.bring_back(connection, SCHEMA).notes == notes
     assert len(notes) == 2
     assert (
@@ -162,22 +153,14 @@ def test_what_is_made_again_calls_functions_with_the_rights_of_the_owner(databas
         "TRUNCATE callers",
     )
     database.down(LOSSES, DOWN)
-    with database.operator() as connection:
-        since.note_now(connection, SCHEMA)
-    database.owner(UP)
-    with database.operator() as connection:
-        assert salvage.bring_back(connection, SCHEMA).notes == []
+    assert database.notes_of_up(UP) == []
     assert database.rows("SELECT DISTINCT name FROM callers") == [(OWNER,)]
 
 
 def test_what_users_write_after_an_undo_is_not_brought_back_once_more(database):
     database.owner(*BEFORE)
     database.down(LOSSES, DOWN)
-    with database.operator() as connection:
-        since.note_now(connection, SCHEMA)
-    database.owner(UP)
-    with database.operator() as connection:
-        salvage.bring_back(connection, SCHEMA)
+    database.notes_of_up(UP)
     database.owner("DELETE FROM refunds WHERE id = 1", "UPDATE orders SET note = 'users' WHERE id = 2")
     with database.operator() as connection:
         assert salvage.is_finished(connection, SCHEMA)
@@ -201,11 +184,7 @@ def test_what_was_restored_from_a_dump_is_worded_differently_and_the_same(databa
     assert database.rows(words) != [(check, index, policy)]
     before = database.rows(words)
     database.down([Loss(TABLE, "public", "refunds")], "DROP TABLE refunds")
-    with database.operator() as connection:
-        since.note_now(connection, SCHEMA)
-    database.owner(up)
-    with database.operator() as connection:
-        assert salvage.bring_back(connection, SCHEMA).notes == []
+    assert database.notes_of_up(up) == []
     assert database.rows(words) == before
 
 
@@ -260,11 +239,7 @@ def test_a_column_that_was_renamed_by_hand_comes_back_by_its_name_with_its_rows(
         up, "INSERT INTO refunds VALUES (1, 'a'), (2, 'b')", "ALTER TABLE refunds RENAME COLUMN code TO number"
     )
     database.down([Loss(TABLE, "public", "refunds")], "DROP TABLE refunds")
-    with database.operator() as connection:
-        since.note_now(connection, SCHEMA)
-    database.owner(up)
-    with database.operator() as connection:
-        notes = salvage.bring_back(connection, SCHEMA).notes
+    notes = database.notes_of_up(up)
     assert database.rows("SELECT id, number FROM refunds ORDER BY 1") == [(1, "a"), (2, "b")]
     assert any("column code, which it did not have before" in note for note in notes)
 
